@@ -1,0 +1,2 @@
+//! The life of one check.
+pub mod target;
