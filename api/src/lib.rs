@@ -1,3 +1,5 @@
 //! The life of one request.
+pub mod assets;
 pub mod snapshot;
 pub mod uptime;
+pub mod words;
