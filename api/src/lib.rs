@@ -1,5 +1,6 @@
 //! The life of one request.
 pub mod assets;
+pub mod json;
 pub mod snapshot;
 pub mod uptime;
 pub mod words;
