@@ -15,7 +15,13 @@
 //! | silent | a monitor without a recent heartbeat |
 
 pub mod check;
+pub mod database;
+pub mod logging;
 pub mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod trust;
 
 pub use check::{Check, Failure, Status};
+pub use database::Database;
 pub use service::Service;

@@ -1,0 +1,220 @@
+//! For tests only: a private PostgreSQL, started by the same `deploy/postgres` as `./deploy/run` uses, and a
+//! fresh database per test. Nothing here is part of a program. Failures panic: a test can't go on without.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use postgres::{Client, NoTls};
+use tempfile::TempDir;
+
+/// What makes a throw-away cluster quick. A test of durability starts its own without these.
+const QUICK: [&str; 8] = [
+    "-c",
+    "fsync=off",
+    "-c",
+    "full_page_writes=off",
+    "-c",
+    "synchronous_commit=off",
+    "-c",
+    "max_connections=200",
+];
+
+/// The root of the checkout.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
+}
+
+/// A PostgreSQL of the test's own, which it may stop, freeze and kill.
+pub struct Cluster {
+    folder: PathBuf,
+    options: Vec<String>,
+    running: Option<(Child, ChildStdin)>,
+    remove: Option<TempDir>,
+}
+
+impl Cluster {
+    /// Starts a fresh one; `options` are those of `postgres`, like `["-c", "max_connections=10"]`.
+    pub fn start(options: &[&str]) -> Cluster {
+        let folder = temporary_folder();
+        Cluster::start_in(folder.path().to_owned(), Some(folder), options)
+    }
+
+    fn start_in(folder: PathBuf, remove: Option<TempDir>, options: &[&str]) -> Cluster {
+        let options = QUICK.iter().chain(options).map(ToString::to_string).collect();
+        let mut cluster = Cluster { folder, options, running: None, remove };
+        cluster.start_again();
+        cluster
+    }
+
+    /// Starts it again after [`Cluster::stop`] or a kill; the data is what it was.
+    pub fn start_again(&mut self) {
+        self.stop();
+        let keep = r#"exec "$0" run "$@""#;
+        let remove = r#"trap : INT TERM HUP; "$0" run "$@"; rm -rf "$1""#;
+        let mut child = Command::new("sh")
+            .args(["-c", if self.remove.is_some() { keep } else { remove }])
+            .arg(root().join("deploy/postgres"))
+            .arg(&self.folder)
+            .args(&self.options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh");
+        let mut ready = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut ready).expect("the line of deploy/postgres");
+        assert!(
+            ready.starts_with("postgresql://"),
+            "deploy/postgres did not start a server, see its message above"
+        );
+        let stdin = child.stdin.take().expect("it is piped");
+        self.running = Some((child, stdin));
+    }
+
+    /// Stops it in order, by the end of the script's standard input.
+    pub fn stop(&mut self) {
+        if let Some((mut child, stdin)) = self.running.take() {
+            drop(stdin);
+            child.wait().expect("deploy/postgres ends");
+        }
+    }
+
+    /// The `DATABASE_URL` of a database of this cluster.
+    pub fn url(&self, database: &str, user: &str) -> String {
+        let mut url = String::new();
+        let mut script = Command::new(root().join("deploy/postgres"))
+            .arg("url")
+            .arg(&self.folder)
+            .args([database, user])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("deploy/postgres");
+        script.stdout.take().expect("it is piped").read_to_string(&mut url).expect("the URL");
+        script.wait().expect("deploy/postgres ends");
+        url.trim().to_owned()
+    }
+
+    /// The process id of the postmaster, to freeze or kill it.
+    pub fn postmaster(&self) -> u32 {
+        let lock = fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("a running server");
+        lock.lines().next().and_then(|line| line.parse().ok()).expect("a process id")
+    }
+
+    /// A connection of the superuser.
+    pub fn connect(&self, database: &str) -> Client {
+        connect(&self.url(database, "postgres"))
+    }
+
+    /// A new, empty database.
+    pub fn empty(&self) -> Database {
+        self.create("template0")
+    }
+
+    fn create(&self, template: &str) -> Database {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.connect("postgres")
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+            .expect("a new database");
+        Database { url: self.url(&name, "postgres"), name }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A database of one test, in the cluster that the tests of one binary share.
+pub struct Database {
+    /// Its `DATABASE_URL`, as the superuser.
+    pub url: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Database {
+    /// A new, empty database.
+    pub fn empty() -> Database {
+        shared_cluster().empty()
+    }
+
+    /// A new database with every migration applied, by plain SQL.
+    pub fn migrated() -> Database {
+        static TEMPLATE: OnceLock<String> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let database = Database::empty();
+            migrate(&mut database.connect());
+            database.name
+        });
+        shared_cluster().create(template)
+    }
+
+    /// A connection of the superuser.
+    pub fn connect(&self) -> Client {
+        connect(&self.url)
+    }
+
+    /// The `DATABASE_URL` for another role.
+    pub fn url_of(&self, user: &str) -> String {
+        self.url.replacen("postgres@", &format!("{user}@"), 1)
+    }
+
+    /// Creates a login role of a unique name, without any right, and gives its name.
+    pub fn create_role(&self) -> String {
+        let role = format!("role_of_{}", self.name);
+        self.connect().batch_execute(&format!("CREATE ROLE {role} LOGIN")).expect("a new role");
+        role
+    }
+}
+
+/// Applies every file of `migrations/` in order, as one transaction each.
+pub fn migrate(client: &mut Client) {
+    let mut files: Vec<PathBuf> = fs::read_dir(root().join("migrations"))
+        .expect("migrations/")
+        .map(|entry| entry.expect("an entry of migrations/").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "sql"))
+        .collect();
+    files.sort();
+    for file in files {
+        let sql = fs::read_to_string(&file).expect("a migration");
+        let mut transaction = client.transaction().expect("a transaction");
+        transaction.batch_execute(&sql).unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
+        transaction.commit().expect("a migrated database");
+    }
+}
+
+/// Waits until `condition` holds, looking every 10 ms, for at most 20 s; then the test fails with `what`.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < end, "not within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn connect(url: &str) -> Client {
+    Client::connect(url, NoTls)
+        .unwrap_or_else(|error| panic!("no connection to the test's database: {error:?}"))
+}
+
+/// The cluster that all tests of one binary share. It ends, and its folder goes, with the process that started
+/// it, however that ends: a static is never dropped, so the script removes what it made.
+pub fn shared_cluster() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| Cluster::start_in(temporary_folder().keep(), None, &[]))
+}
+
+fn temporary_folder() -> TempDir {
+    tempfile::Builder::new().prefix("status-test-").tempdir().expect("a temporary folder")
+}
