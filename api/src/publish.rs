@@ -80,7 +80,11 @@ impl Latest {
         let readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
         match readiness.last_read {
             Some(at) if at.elapsed() < AWAY_AFTER => Ok(()),
-            Some(at) => Err(format!("the database was not read for {} s: {}", at.elapsed().as_secs(), readiness.reason)),
+            Some(at) => Err(format!(
+                "the database was not read for {} s: {}",
+                at.elapsed().as_secs(),
+                readiness.reason
+            )),
             None => Err(readiness.reason.clone()),
         }
     }
@@ -89,7 +93,8 @@ impl Latest {
         let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
         match news {
             News::Read(_) => {
-                *readiness = Readiness { last_read: Some(Instant::now()), reason: "it does not answer".into() }
+                *readiness =
+                    Readiness { last_read: Some(Instant::now()), reason: "it does not answer".into() }
             }
             News::Failed(reason) => readiness.reason.clone_from(reason),
         }
@@ -164,7 +169,8 @@ impl Publisher {
 
 /// Whether it says anything new, or the same as of an instant that is worth showing.
 fn is_news(snapshot: &Snapshot, shown: &Snapshot) -> bool {
-    snapshot.as_of - shown.as_of >= RENEW_AFTER || Snapshot { as_of: shown.as_of, ..snapshot.clone() } != *shown
+    snapshot.as_of - shown.as_of >= RENEW_AFTER
+        || Snapshot { as_of: shown.as_of, ..snapshot.clone() } != *shown
 }
 
 fn render(renderer: &Renderer, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Published, String> {

@@ -32,7 +32,7 @@ pub struct Shown {
 
 const HTML: &str = "text/html; charset=utf-8";
 const REVALIDATE: &str = "no-cache";
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
 const ALLOWED: &str = "GET, HEAD";
 
 /// All routes, with and without the base path.
@@ -103,14 +103,16 @@ fn send(body: &Body, content_type: &'static str, tags: &IfNoneMatch) -> HttpResp
     if content_type == HTML {
         response.insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY));
     }
-    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type))).body(body.bytes.clone())
+    response
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)))
+        .body(body.bytes.clone())
 }
 
 async fn asset(request: HttpRequest, shown: web::Data<Shown>, name: web::Path<String>) -> HttpResponse {
     match assets::find(&name) {
         Some(asset) => HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, asset.content_type))
-            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER)))
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(assets::CACHE_CONTROL)))
             .body(asset.bytes),
         None => error(&request, &shown, StatusCode::NOT_FOUND),
     }
@@ -160,7 +162,8 @@ struct Problem<'a> {
 fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     let path = request.path();
-    if !path.strip_prefix(&*shown.base_path).unwrap_or(path).starts_with("/api") && !path.starts_with("/api") {
+    if !path.strip_prefix(&*shown.base_path).unwrap_or(path).starts_with("/api") && !path.starts_with("/api")
+    {
         return response
             .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
             .insert_header((header::CONTENT_TYPE, HTML))
@@ -171,7 +174,10 @@ fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpRespon
         _ => "There is nothing at this address. The status of all services is at /api/status.",
     };
     let title = status.canonical_reason().unwrap_or("Error");
-    response
-        .insert_header((header::CONTENT_TYPE, "application/problem+json"))
-        .json(Problem { r#type: "about:blank", title, status: status.as_u16(), detail })
+    response.insert_header((header::CONTENT_TYPE, "application/problem+json")).json(Problem {
+        r#type: "about:blank",
+        title,
+        status: status.as_u16(),
+        detail,
+    })
 }

@@ -50,7 +50,9 @@ impl FromStr for Listen {
             };
         }
         match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Listen::Tcp(text.into())),
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                Ok(Listen::Tcp(text.into()))
+            }
             _ => Err("write an address and a port, like 127.0.0.1:8080 or [::1]:8080, or unix:/path".into()),
         }
     }
@@ -70,7 +72,8 @@ impl fmt::Display for Listen {
 /// # Errors
 /// Why it did not start, for people.
 pub fn run(listen: &Listen, base_path: &str, title: &str) -> Result<(), String> {
-    let renderer = Renderer::new(title, base_path).map_err(|error| format!("the page can't be set up: {error}"))?;
+    let renderer =
+        Renderer::new(title, base_path).map_err(|error| format!("the page can't be set up: {error}"))?;
     let shown = publish(Arc::new(renderer), base_path)?;
     System::new().block_on(async {
         let server = serve(listen, shown)?;
@@ -143,7 +146,9 @@ fn open_to_proxies(path: &PathBuf) -> io::Result<()> {
 fn explain(listen: &Listen, error: &io::Error) -> String {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => "it is taken: stop the other program, or choose another with --listen",
-        io::ErrorKind::PermissionDenied => "there is no right to: choose a port from 1024 on, or another path",
+        io::ErrorKind::PermissionDenied => {
+            "there is no right to: choose a port from 1024 on, or another path"
+        }
         io::ErrorKind::AddrNotAvailable => "this machine has no such address: choose another with --listen",
         _ => return format!("can't listen on {listen}: {error}"),
     };
@@ -182,7 +187,16 @@ mod tests {
         for good in ["127.0.0.1:8080", "[::1]:80", "localhost:0", "unix:/run/status-api/socket"] {
             assert_eq!(Listen::from_str(good).unwrap().to_string(), good);
         }
-        for bad in ["", "8080", ":8080", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999", "unix:socket", "/run/socket"] {
+        for bad in [
+            "",
+            "8080",
+            ":8080",
+            "127.0.0.1",
+            "127.0.0.1:http",
+            "127.0.0.1:99999",
+            "unix:socket",
+            "/run/socket",
+        ] {
             assert!(Listen::from_str(bad).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,88 @@
+//! The page's static files, compiled in. Their names carry a hash of their content, so that an answer may be
+//! kept for ever: another content is another name.
+
+use std::sync::LazyLock;
+
+/// What the routes may say about every asset.
+pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
+/// A static file of the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asset {
+    /// Its name under `/status/assets/`, such as `style.0123456789abcdef.css`.
+    pub name: String,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its content.
+    pub bytes: &'static [u8],
+}
+
+/// The style sheet.
+pub static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("style", "css", "text/css; charset=utf-8", include_bytes!("../static/style.css"))
+});
+/// The script.
+pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("status", "js", "text/javascript; charset=utf-8", include_bytes!("../static/status.js"))
+});
+/// The icon of the tab.
+pub static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("favicon", "svg", "image/svg+xml", include_bytes!("../static/favicon.svg")));
+
+/// All of them.
+pub fn all() -> [&'static Asset; 3] {
+    [&STYLE, &SCRIPT, &ICON]
+}
+
+/// The asset of that name, the hash included.
+pub fn find(name: &str) -> Option<&'static Asset> {
+    all().into_iter().find(|asset| asset.name == name)
+}
+
+impl Asset {
+    fn new(stem: &str, ending: &str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
+        Asset { name: format!("{stem}.{}.{ending}", digest(bytes)), content_type, bytes }
+    }
+}
+
+/// Sixteen digits that differ where the bytes do.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    format!("{:016x}", fnv1a(bytes))
+}
+
+/// FNV-1a, 64 bits: tells versions of our own files apart, nothing more.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fnv_1a_as_published() {
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn an_asset_is_found_by_its_whole_name_only() {
+        for asset in all() {
+            assert_eq!(find(&asset.name), Some(asset));
+            let (stem, rest) = asset.name.split_once('.').unwrap();
+            let (hash, ending) = rest.split_once('.').unwrap();
+            assert_eq!(hash.len(), 16);
+            assert_eq!(find(&format!("{stem}.{ending}")), None);
+            assert_eq!(find(&format!("{stem}.{:0>16}.{ending}", 0)), None);
+        }
+        assert_eq!(find("../static/style.css"), None);
+    }
+
+    #[test]
+    fn the_script_is_at_most_ten_kibibytes() {
+        assert!(SCRIPT.bytes.len() <= 10 * 1024, "{} bytes", SCRIPT.bytes.len());
+    }
+}

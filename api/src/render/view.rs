@@ -1,0 +1,324 @@
+//! What the templates are given: a snapshot in the order of the page and in the words of people.
+//! Pure; the sentences around the figures stand in the templates.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use shared::Status;
+
+use crate::{
+    json,
+    snapshot::{Overall, ServiceState, Snapshot},
+    uptime::{Percent, Window},
+    words,
+};
+
+/// How many affected services the banner names before it says how many more there are.
+const NAMED: usize = 8;
+/// Worst first, as counts are told.
+const WORST_FIRST: [Status; 5] =
+    [Status::Offline, Status::Timeout, Status::Degraded, Status::Unknown, Status::Online];
+/// The heading over services without a group, where others have one.
+const UNGROUPED: &str = "Other services";
+
+/// All that `page.html` names.
+#[derive(Serialize)]
+pub(super) struct Page<'a> {
+    now: String,
+    layout: String,
+    source: &'static str,
+    silent_since: Option<Instant>,
+    overall: Banner,
+    all_overalls: [Banner; 4],
+    tally: Vec<Count>,
+    affected: Vec<Affected<'a>>,
+    affected_more: usize,
+    last_check: Option<Instant>,
+    next_check: Option<Instant>,
+    as_of: Instant,
+    total: usize,
+    groups: Vec<Group<'a>>,
+    states: [Word; 5],
+    cadence: Option<String>,
+    slow_after: Option<String>,
+    timeout: Option<String>,
+}
+
+/// An instant, for programs and for people.
+#[derive(Serialize)]
+struct Instant {
+    iso: String,
+    /// To the second.
+    clock: String,
+    minute: String,
+    date: String,
+}
+
+/// The overall word, the state whose colour it bears, and its shape.
+#[derive(Serialize)]
+struct Banner {
+    key: &'static str,
+    tone: &'static str,
+    icon: &'static str,
+    word: &'static str,
+}
+
+#[derive(Serialize)]
+struct Word {
+    key: &'static str,
+    word: &'static str,
+}
+
+#[derive(Serialize)]
+struct Count {
+    count: usize,
+    key: &'static str,
+    word: String,
+}
+
+#[derive(Serialize)]
+struct Affected<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Group<'a> {
+    heading: Option<&'a str>,
+    worst: &'static str,
+    tally: String,
+    cards: Vec<Card<'a>>,
+}
+
+#[derive(Serialize)]
+struct Card<'a> {
+    id: &'a str,
+    name: &'a str,
+    link: Option<Link<'a>>,
+    status: Word,
+    stale: bool,
+    response: Option<String>,
+    no_answer: bool,
+    code: Option<i32>,
+    checks: String,
+    unchecked: bool,
+    reason: Option<String>,
+    last: Option<Last>,
+    figures: [Figure; 4],
+}
+
+#[derive(Serialize)]
+struct Link<'a> {
+    href: &'a str,
+    /// What it reads; `None` where that would repeat the name.
+    text: Option<&'a str>,
+}
+
+/// What the newest check of a stale service said, and when.
+#[derive(Serialize)]
+struct Last {
+    at: Instant,
+    status: Word,
+}
+
+#[derive(Serialize)]
+struct Figure {
+    key: &'static str,
+    label: String,
+    value: Option<String>,
+    tone: &'static str,
+    /// Why there is no value.
+    why: String,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot, now: DateTime<Utc>) -> Page<'a> {
+        let services = &snapshot.services;
+        let affected = affected(services);
+        Page {
+            now: json::instant(now),
+            layout: json::layout(snapshot),
+            source: json::source(&snapshot.source),
+            silent_since: json::silent_since(&snapshot.source).map(Instant::of),
+            overall: Banner::of(snapshot.overall),
+            all_overalls: [Overall::Operational, Overall::Partial, Overall::Major, Overall::Unknown]
+                .map(Banner::of),
+            tally: tally(&services.iter().map(|state| state.status).collect::<Vec<_>>()),
+            affected_more: affected.len().saturating_sub(NAMED),
+            affected: affected.into_iter().take(NAMED).collect(),
+            last_check: snapshot.last_check.map(Instant::of),
+            next_check: snapshot.next_check.map(Instant::of),
+            as_of: Instant::of(snapshot.as_of),
+            total: services.len(),
+            groups: groups(services),
+            states: [Status::Online, Status::Degraded, Status::Timeout, Status::Offline, Status::Unknown]
+                .map(Word::of),
+            cadence: words::cadence(services.iter().map(|state| state.service.as_ref())),
+            slow_after: agreed(services.iter().map(|state| state.service.slow_after)),
+            timeout: agreed(services.iter().map(|state| state.service.timeout)),
+        }
+    }
+}
+
+impl Instant {
+    fn of(at: DateTime<Utc>) -> Instant {
+        Instant {
+            iso: json::instant(at),
+            clock: at.format("%H:%M:%S").to_string(),
+            minute: at.format("%H:%M").to_string(),
+            date: at.format("%-d %b %Y").to_string(),
+        }
+    }
+}
+
+impl Banner {
+    fn of(overall: Overall) -> Banner {
+        let (tone, icon) = match overall {
+            Overall::Operational => ("online", "online"),
+            Overall::Partial => ("degraded", "partial"),
+            Overall::Major => ("offline", "offline"),
+            Overall::Unknown => ("unknown", "unknown"),
+        };
+        Banner { key: json::overall(overall), tone, icon, word: overall.as_str() }
+    }
+}
+
+impl Word {
+    fn of(status: Status) -> Word {
+        Word { key: status.as_str(), word: words::state(status) }
+    }
+}
+
+impl<'a> Card<'a> {
+    fn of(state: &'a ServiceState) -> Card<'a> {
+        let (service, newest) = (state.service.as_ref(), state.newest.as_ref());
+        Card {
+            id: &service.id,
+            name: &service.name,
+            link: service
+                .link
+                .as_deref()
+                .and_then(json::followable)
+                .map(|href| Link::of(href, &service.name)),
+            status: Word::of(state.status),
+            stale: state.stale,
+            response: newest.and_then(|newest| newest.response_time_ms).map(words::milliseconds),
+            no_answer: newest.is_some_and(|newest| {
+                newest.status_code.is_none() && matches!(newest.status, Status::Offline | Status::Timeout)
+            }),
+            code: newest.and_then(|newest| newest.status_code),
+            checks: words::checks(state.total_checks),
+            unchecked: newest.is_none(),
+            reason: words::reason(state),
+            last: newest
+                .filter(|_| state.stale)
+                .map(|newest| Last { at: Instant::of(newest.timestamp), status: Word::of(newest.status) }),
+            figures: Window::ALL.map(|window| Figure::of(window, state)),
+        }
+    }
+}
+
+impl<'a> Link<'a> {
+    fn of(href: &'a str, name: &str) -> Link<'a> {
+        let (_, text) = href.split_once("//").unwrap_or(("", href));
+        let text = text.strip_suffix('/').unwrap_or(text);
+        Link { href, text: (text != name && href != name).then_some(text) }
+    }
+}
+
+impl Figure {
+    fn of(window: Window, state: &ServiceState) -> Figure {
+        let uptime = state.uptime(window);
+        Figure {
+            key: window.key(),
+            label: label(window),
+            value: uptime.map(words::percent),
+            tone: uptime.map_or("unknown", tone),
+            why: why_unknown(window),
+        }
+    }
+}
+
+/// The class of an uptime: coloured at 99, 95 and 90 %.
+fn tone(uptime: Percent) -> &'static str {
+    match uptime.thousandths() {
+        99_000.. => "online",
+        95_000.. => "good",
+        90_000.. => "degraded",
+        _ => "offline",
+    }
+}
+
+fn label(window: Window) -> String {
+    match window {
+        Window::Day => "24\u{a0}h".into(),
+        Window::Week => "7\u{a0}d".into(),
+        Window::Month => "30\u{a0}d".into(),
+        Window::AllTime => "All\u{a0}time".into(),
+    }
+}
+
+fn why_unknown(window: Window) -> String {
+    match window {
+        Window::AllTime => "No check yet".into(),
+        sliding => format!("No check, or less history than {}", label(sliding)),
+    }
+}
+
+/// How many services are in each state that occurs, worst first.
+fn tally(statuses: &[Status]) -> Vec<Count> {
+    WORST_FIRST
+        .into_iter()
+        .map(|wanted| Count {
+            count: statuses.iter().filter(|status| **status == wanted).count(),
+            key: wanted.as_str(),
+            word: words::state(wanted).to_lowercase(),
+        })
+        .filter(|count| count.count > 0)
+        .collect()
+}
+
+/// The services that are not well, worst first, else in the order of the file.
+fn affected(services: &[ServiceState]) -> Vec<Affected<'_>> {
+    WORST_FIRST[..3]
+        .iter()
+        .flat_map(|status| services.iter().filter(move |state| state.status == *status))
+        .map(|state| Affected { id: &state.service.id, name: &state.service.name })
+        .collect()
+}
+
+/// The services under their headings, which stand in the order of the first service that bears them.
+fn groups(services: &[ServiceState]) -> Vec<Group<'_>> {
+    let mut names: Vec<Option<&str>> = Vec::new();
+    for state in services {
+        let name = state.service.group.as_deref();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let alone = names == [None];
+    names
+        .into_iter()
+        .map(|name| {
+            let of_group = || services.iter().filter(move |state| state.service.group.as_deref() == name);
+            let counts = tally(&of_group().map(|state| state.status).collect::<Vec<_>>());
+            Group {
+                heading: name.or((!alone).then_some(UNGROUPED)),
+                worst: counts.first().map_or("unknown", |count| count.key),
+                tally: counts
+                    .iter()
+                    .map(|count| format!("{}\u{a0}{}", count.count, count.word))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                cards: of_group().map(Card::of).collect(),
+            }
+        })
+        .collect()
+}
+
+/// A length that all agree on, in words.
+fn agreed(mut lengths: impl Iterator<Item = Duration>) -> Option<String> {
+    let first = lengths.next()?;
+    lengths.all(|length| length == first).then(|| words::span(first))
+}
