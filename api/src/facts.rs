@@ -18,7 +18,7 @@ pub struct Facts {
     pub newest: Option<Newest>,
     /// The newest of those that were online.
     pub last_online: Option<DateTime<Utc>>,
-    /// The earliest check that was in the future: from then on, [`Facts::newest`] is another.
+    /// The earliest check that was too far in the future: when its time comes, [`Facts::newest`] is another.
     pub upcoming: Option<DateTime<Utc>>,
 }
 

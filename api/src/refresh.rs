@@ -108,7 +108,8 @@ impl Known {
             .filter(|id| {
                 let revision = revisions.get(*id).copied().unwrap_or(0);
                 self.facts.get(*id).is_none_or(|facts| {
-                    facts.revision != revision || facts.upcoming.is_some_and(|upcoming| upcoming <= as_of)
+                    facts.revision != revision
+                        || facts.upcoming.is_some_and(|upcoming| upcoming <= as_of + store::CLOCKS_DIFFER)
                 })
             })
             .collect();

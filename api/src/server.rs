@@ -14,7 +14,7 @@ use actix_web::{App, HttpServer, dev::Server, middleware::DefaultHeaders, rt::Sy
 use chrono::Utc;
 use sd_notify::NotifyState;
 use shared::Database;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     publish::Publisher,
@@ -75,9 +75,12 @@ pub fn run(listen: &Listen, base_path: &str, title: &str) -> Result<(), String> 
     let renderer =
         Renderer::new(title, base_path).map_err(|error| format!("the page can't be set up: {error}"))?;
     let shown = publish(Arc::new(renderer), base_path)?;
+    let failed = |error: io::Error| format!("serving: {error}");
     System::new().block_on(async {
+        // Before anybody can know that this process is ready: a signal must find its handler.
+        let ends = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
         let server = serve(listen, shown)?;
-        wait(server).await.map_err(|error| format!("serving: {error}"))
+        wait(server, ends).await.map_err(failed)
     })
 }
 
@@ -155,8 +158,8 @@ fn explain(listen: &Listen, error: &io::Error) -> String {
     format!("can't listen on {listen}: {advice}")
 }
 
-async fn wait(server: Server) -> io::Result<()> {
-    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+async fn wait(server: Server, [term, interrupt]: [io::Result<Signal>; 2]) -> io::Result<()> {
+    let (mut term, mut interrupt) = (term?, interrupt?);
     let handle = server.handle();
     let mut served = std::pin::pin!(server);
     tell_systemd(&[NotifyState::Ready]);

@@ -92,7 +92,7 @@ const EDGES: &str = "
     ) c";
 
 /// How far in the future a check may lie and still count as newest: clocks differ.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
+pub const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 
 /// One transaction that reads, and sees one instant.
 ///

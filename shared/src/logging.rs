@@ -8,7 +8,7 @@ use log::Level;
 /// since the journal keeps both. Control characters never reach a line, whoever sent them.
 pub fn start() {
     let mut builder = env_logger::Builder::from_env(
-        env_logger::Env::default().default_filter_or("info,refinery_core=warn"),
+        env_logger::Env::default().default_filter_or("info,actix_server=warn,refinery_core=warn"),
     );
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         builder.format(|line, record| {

@@ -1,0 +1,9 @@
+//! status-api from outside: the real program over a real PostgreSQL, asked by real clients.
+// A test writes what the api reads.
+#![allow(clippy::disallowed_methods)]
+
+mod api;
+mod contract;
+mod loss;
+mod rights;
+mod statistics;
