@@ -1,2 +1,3 @@
 //! The life of one check.
+pub mod printable;
 pub mod target;
