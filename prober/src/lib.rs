@@ -9,12 +9,19 @@
 //! [`config`] turns the services file into targets; [`migrate`] owns the schema; [`once`] makes one round for a
 //! person and records nothing.
 
+pub mod checker;
 pub mod cli;
+pub mod config;
 pub mod daemon;
 pub mod journal;
 pub mod migrate;
 pub mod once;
+pub mod output;
+pub mod printable;
+pub mod probe;
+pub mod resolver;
 pub mod schedule;
 pub mod store;
 pub mod target;
+pub mod verdict;
 pub mod writer;

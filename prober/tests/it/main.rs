@@ -1,0 +1,2 @@
+//! The prober from outside: one binary, one module per subject.
+mod config;
