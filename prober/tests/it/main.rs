@@ -1,0 +1,3 @@
+//! The prober from outside: one binary, one module per subject.
+mod probe;
+mod servers;
