@@ -1,16 +1,20 @@
 //! The command line of status-prober: what was asked, and the exit code that answers it.
 
 use std::{
-    io::{IsTerminal, Write},
+    io::{BufWriter, IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
 use clap::{Parser, Subcommand};
-use shared::{Database, Status};
+use shared::{Check, Database, Status};
 
-use crate::{config, daemon, migrate, once, output, target::Target};
+use crate::{
+    config, daemon, migrate, once,
+    output::{self, Style},
+    target::Target,
+};
 
 /// Checks services on its own schedule and records the checks in PostgreSQL.
 ///
@@ -56,11 +60,7 @@ enum Command {
     Migrate,
 }
 
-const FAILED: ExitCode = ExitCode::FAILURE;
-
-fn misused() -> ExitCode {
-    ExitCode::from(2)
-}
+type Stdout = BufWriter<std::io::StdoutLock<'static>>;
 
 impl Cli {
     /// Does what was asked: exit 0 done, 1 failed at run time, 2 bad usage or configuration.
@@ -77,14 +77,14 @@ impl Cli {
 fn run(services_file: PathBuf) -> ExitCode {
     match daemon::run(services_file) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(daemon::Failed::Configuration(problems)) => refuse(&problems),
+        Err(daemon::Failed::Configuration(problems)) => refuse(&problems.to_string()),
         Err(daemon::Failed::System(reason)) => fail(&reason),
     }
 }
 
 fn check_config(services_file: &std::path::Path) -> ExitCode {
     match config::load(services_file) {
-        Ok(services) => print(|out| output::check_config(out, &services)),
+        Ok(services) => print(|out| output::write_plan(&services, style(), out)),
         Err(problems) => refuse(&problems.to_string()),
     }
 }
@@ -108,14 +108,12 @@ fn check_once(services_file: &std::path::Path, ids: &[String], json: bool) -> Ex
         Ok(checks) => checks,
         Err(reason) => return fail(&reason),
     };
-    let shown = print(|out| {
-        if json {
-            output::once_json(out, &targets, &checks)
-        } else {
-            output::once_table(out, &targets, &checks, in_colour())
-        }
+    let results: Vec<(&Target, &Check)> = targets.iter().map(AsRef::as_ref).zip(&checks).collect();
+    let shown = print(|out| match json {
+        true => output::write_round_json(&results, out),
+        false => output::write_round(&results, style(), out),
     });
-    if checks.iter().all(|check| check.status == Status::Online) { shown } else { FAILED }
+    if checks.iter().all(|check| check.status == Status::Online) { shown } else { ExitCode::FAILURE }
 }
 
 fn bring_up_to_date() -> ExitCode {
@@ -134,13 +132,17 @@ fn bring_up_to_date() -> ExitCode {
     }
 }
 
-fn in_colour() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// Colours and the width of the screen on a terminal, neither in a pipe.
+fn style() -> Style {
+    let terminal = std::io::stdout().is_terminal();
+    let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Style { colour, width: terminal.then_some(width) }
 }
 
 /// A reader that went away (`| head`) has seen what it wanted.
-fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> ExitCode {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+fn print(write: impl FnOnce(&mut Stdout) -> std::io::Result<()>) -> ExitCode {
+    let mut out = BufWriter::new(std::io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             fail(&format!("can't print: {error}"))
@@ -149,12 +151,19 @@ fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> ExitCode 
     }
 }
 
+/// Bad usage or configuration.
 fn refuse(problems: &str) -> ExitCode {
-    log::error!("{problems}");
-    misused()
+    say(problems);
+    ExitCode::from(2)
 }
 
+/// Failed at run time.
 fn fail(reason: &str) -> ExitCode {
-    log::error!("{reason}");
-    FAILED
+    say(reason);
+    ExitCode::FAILURE
+}
+
+/// Plain lines for whoever started this; nobody is left to tell where standard error is gone.
+fn say(lines: &str) {
+    writeln!(std::io::stderr(), "{lines}").ok();
 }

@@ -45,8 +45,7 @@ const CLOCK_STEP: Duration = Duration::from_millis(500);
 /// # Errors
 /// At the start only: what the configuration or the system refuses, for people.
 pub fn run(services_file: PathBuf) -> Result<(), Failed> {
-    let services =
-        config::load(&services_file).map_err(|problems| Failed::Configuration(problems.to_string()))?;
+    let services = config::load(&services_file).map_err(Failed::Configuration)?;
     let system = |error: std::io::Error| Failed::System(error.to_string());
     let runtime = runtime().map_err(system)?;
     let journal = Arc::new(Journal::new(journal::CAPACITY));
@@ -54,7 +53,7 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
     let ended = runtime.block_on(async {
         let mut daemon = Daemon {
             services_file,
-            checker: Arc::new(Checker::new().map_err(|error| Failed::System(error.to_string()))?),
+            checker: Checker::new().map_err(|error| Failed::System(error.to_string()))?,
             free: Arc::new(Semaphore::new(AT_ONCE)),
             targets: Vec::new(),
             watched: HashMap::new(),
@@ -80,7 +79,7 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
 #[derive(Debug)]
 pub enum Failed {
     /// The operator has to change something: exit code 2.
-    Configuration(String),
+    Configuration(config::Problems),
     /// The system refused something: exit code 1.
     System(String),
 }
@@ -125,7 +124,7 @@ fn report_end(lost: usize) {
 
 struct Daemon {
     services_file: PathBuf,
-    checker: Arc<Checker>,
+    checker: Checker,
     free: Arc<Semaphore>,
     /// In the order of the file.
     targets: Vec<Arc<Target>>,
@@ -186,7 +185,7 @@ impl Daemon {
             return false;
         }
         let (id, target) = (turn.id.clone(), Arc::clone(&watched.target));
-        let (checker, free) = (Arc::clone(&self.checker), Arc::clone(&self.free));
+        let (checker, free) = (self.checker.clone(), Arc::clone(&self.free));
         self.running.spawn(async move {
             let _place = free.acquire().await;
             (id, checker.check(&target).await)
@@ -239,7 +238,10 @@ impl Daemon {
         tell_systemd(&[Some(NotifyState::Reloading), began].into_iter().flatten().collect::<Vec<_>>());
         match config::load(&self.services_file) {
             Ok(services) => self.load(services),
-            Err(problems) => log::error!("reload refused, the services stay as they were: {problems}"),
+            Err(problems) => {
+                problems.lines().for_each(|line| log::error!("{line}"));
+                log::error!("reload refused: the services stay as they were");
+            }
         }
         tell_systemd(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
     }

@@ -17,7 +17,6 @@ pub mod journal;
 pub mod migrate;
 pub mod once;
 pub mod output;
-pub mod printable;
 pub mod probe;
 pub mod resolver;
 pub mod schedule;

@@ -20,11 +20,11 @@ use crate::{checker::Checker, output, target::Target};
 /// # Errors
 /// Where a check could not be made, which is never the target's fault.
 pub async fn round(targets: &[Arc<Target>]) -> Result<Vec<Check>, String> {
-    let checker = Arc::new(Checker::new().map_err(|error| error.to_string())?);
+    let checker = Checker::new().map_err(|error| error.to_string())?;
     let free = Arc::new(tokio::sync::Semaphore::new(crate::daemon::AT_ONCE));
     let mut running = JoinSet::new();
     for (n, target) in targets.iter().cloned().enumerate() {
-        let (checker, free) = (Arc::clone(&checker), Arc::clone(&free));
+        let (checker, free) = (checker.clone(), Arc::clone(&free));
         running.spawn(async move {
             let _place = free.acquire().await;
             (n, checker.check(&target).await)
@@ -66,13 +66,13 @@ impl Progress {
     fn show(&mut self) {
         if self.terminal {
             self.shown = true;
-            write!(std::io::stderr(), "\r{}\x1b[K", output::progress(self.done, self.all)).ok();
+            write!(std::io::stderr(), "{}", output::progress(self.done, self.all)).ok();
         }
     }
 
     fn erase(&self) {
         if self.shown {
-            write!(std::io::stderr(), "\r\x1b[K").ok();
+            write!(std::io::stderr(), "{}", output::ERASE_PROGRESS).ok();
         }
     }
 }

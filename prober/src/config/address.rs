@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::variables::Expanded;
-use crate::printable::is_printable;
+use shared::printable::is_printable;
 
 /// The longest URL that is asked, in characters.
 const LONGEST: usize = 2_000;

@@ -13,7 +13,7 @@ use super::{
     settings::{Level, Setting},
     variables::{self, Environment, Expanded},
 };
-use crate::printable::printable;
+use shared::printable::printable;
 
 /// A file while it is read: its text, and every mistake found so far.
 pub(super) struct Reading<'a> {

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::{address, section::Entry};
-use crate::printable::is_printable;
+use shared::printable::is_printable;
 
 /// Of an id: the width of `service_checks.service_id`.
 const LONGEST_ID: usize = 50;

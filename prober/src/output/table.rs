@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
 use super::Style;
-use crate::printable::printable;
+use shared::printable::printable;
 
 const GAP: usize = 2;
 /// Cut to less than this, the last column says nothing any more: better to let the terminal wrap it.

@@ -264,7 +264,7 @@ proptest! {
                 prop_assert!(!problems.to_string().contains(SECRET), "{}", problems);
                 for line in problems.to_string().split('\n') {
                     prop_assert!(line.starts_with("tests/it/services/test.toml:"), "{}", line);
-                    prop_assert!(line.chars().all(prober::printable::is_printable), "{:?}", line);
+                    prop_assert!(line.chars().all(shared::printable::is_printable), "{:?}", line);
                 }
             }
         }

@@ -1,2 +1,4 @@
 //! The prober from outside: one binary, one module per subject.
 mod config;
+mod probe;
+mod servers;
