@@ -58,8 +58,8 @@ pub fn load(path: &Path) -> Result<Services, Problems> {
     parse(path, &file::read(path)?, &|name| std::env::var(name).ok())
 }
 
-/// Reads the text of a services file. `path` names the file in messages, and its folder is where a relative `ca_file`
-/// begins; such files are all that is opened.
+/// Reads the text of a services file; a byte-order mark is no part of it. `path` names the file in messages, and its
+/// folder is where a relative `ca_file` begins; such files are all that is opened.
 ///
 /// # Errors
 /// Every mistake in the text; where it is not TOML, only those that make it so.
@@ -68,7 +68,6 @@ pub fn parse(
     text: &str,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Services, Problems> {
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let reading = Reading::new(path.parent().unwrap_or(Path::new("")), text, environment);
     let (table, errors) = DeTable::parse_recoverable(text);
     errors.iter().for_each(|error| syntax::refuse(&reading, error));

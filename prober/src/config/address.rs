@@ -135,6 +135,7 @@ mod tests {
             ("https://example.com/health?a=1&key=${TOKEN}#b", "https://example.com/health"),
             ("https://example.com/health?a=1#${TOKEN}", "https://example.com/health?a=1"),
             ("https://example.com/health#?${TOKEN}", "https://example.com/health"),
+            ("https://example.com/health#${TOKEN}?", "https://example.com/health"),
             ("https://example.com/health?#/${TOKEN}", "https://example.com/health?"),
             ("https://example.com/health${TRAIL}", "https://example.com/"),
             ("https://${HOST}/a?${TOKEN}", "https://example.com/a"),

@@ -119,7 +119,7 @@ fn link_of(shown: String) -> Result<String, String> {
 /// A `slow_after` beyond the timeout could never be: one that is written beside the timeout, or nearer to the
 /// service, is refused; one from further away, or beyond a timeout that had to be lowered, ends at the timeout.
 fn slow_after(Settings { slow_after, timeout, .. }: &Settings) -> Result<Duration, String> {
-    if slow_after.value > timeout.value && slow_after.is_written() && slow_after.level >= timeout.level {
+    if slow_after.value > timeout.value && slow_after.level >= timeout.level {
         return Err(format!(
             "slow_after of {} is more than the timeout of {}: no answer could be slow; \
              lower slow_after or raise timeout",

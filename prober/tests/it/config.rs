@@ -170,6 +170,8 @@ fn a_byte_order_mark_and_the_line_ends_of_windows_are_no_mistake() {
 #[test]
 fn slow_after_ends_at_a_timeout_that_is_shorter_than_the_default() {
     assert_eq!(target("timeout = \"3s\"").slow_after, Duration::from_secs(3));
+    let inherited = accepted(&format!("slow_after = \"5s\"\n{}", service("timeout = \"3s\"")));
+    assert_eq!(inherited.targets[0].slow_after, Duration::from_secs(3));
     assert_eq!(target("interval = \"5s\"").slow_after, Duration::from_millis(2_200));
     assert_eq!(target("interval = \"5s\"\nslow_after = \"4s\"").slow_after, Duration::from_millis(2_200));
 }
