@@ -42,10 +42,10 @@ impl Cli {
 /// Empty for the root; otherwise it begins with a slash and does not end with one.
 fn base_path(text: &str) -> Result<String, String> {
     let path = text.strip_suffix('/').unwrap_or(text);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
-    let whole = path.is_empty() || (path.starts_with('/') && !path.contains("//") && path.chars().all(plain));
-    let climbs = path.split('/').any(|part| part == "." || part == "..");
-    if whole && !climbs {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let named = |part: &str| !["", ".", ".."].contains(&part) && part.chars().all(plain);
+    let mut parts = path.split('/');
+    if path.is_empty() || (parts.next() == Some("") && parts.all(named)) {
         Ok(path.to_owned())
     } else {
         Err("write a path of letters, digits, -, ., _ and ~ that begins with a slash, like /monitor".into())

@@ -43,9 +43,9 @@ const GRANT_TO_READERS: &str = "
             SELECT DISTINCT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END, c.oid::regclass::text
             FROM pg_class checks, aclexplode(checks.relacl) acl, pg_class c
             WHERE checks.oid = 'service_checks'::regclass AND acl.privilege_type = 'SELECT'
-              AND acl.grantee <> checks.relowner
+              AND acl.grantee <> c.relowner
               AND c.relnamespace = checks.relnamespace AND c.relkind = 'r' AND c.relname LIKE 'status\\_%'
-              AND c.relowner = checks.relowner
+              AND pg_has_role(c.relowner, 'USAGE')
               AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) held
                               WHERE held.grantee = acl.grantee AND held.privilege_type = 'SELECT')
         LOOP

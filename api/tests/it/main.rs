@@ -1,9 +1,10 @@
 //! status-api from outside: the real program over a real PostgreSQL, asked by real clients.
 // A test writes what the api reads.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod api;
 mod contract;
 mod loss;
 mod rights;
 mod statistics;
+mod together;

@@ -55,8 +55,15 @@ fn assert_equals_plain_sql(client: &mut Client, status: &Value) {
     }
 }
 
+/// A services file for the five of the original, all at one address, each checked every hour.
+pub(crate) fn five_services_file(url: &str) -> String {
+    let services = ["main", "files", "git", "pass", "ssh"]
+        .map(|id| format!("[[services]]\nid = \"{id}\"\nname = \"{id}\"\nurl = \"{url}\"\n"));
+    format!("interval = \"1h\"\n{}", services.concat())
+}
+
 /// Waits until the api has seen everything that was written so far, then compares.
-fn compare(api: &Api, client: &mut Client) {
+pub(crate) fn compare(api: &Api, client: &mut Client) {
     let total: i64 = client
         .query_one(
             "SELECT count(*) FROM service_checks WHERE service_id IN (SELECT id FROM status_services)",
