@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use shared::testing::{Cluster, Database, eventually};
+use shared::testing::{Cluster, Database, eventually, free_port};
 
 use crate::{
     process::{Setup, every_second},
@@ -121,16 +121,18 @@ fn a_database_that_is_away_at_start_is_waited_for_and_loses_nothing() {
 
 #[test]
 fn a_wrong_password_and_a_missing_database_are_said_with_what_to_do() {
-    let cluster = Cluster::start(&["-c", "listen_addresses=127.0.0.1", "-c", "port=54329"]);
+    let port = free_port();
+    let cluster = Cluster::start(&["-c", "listen_addresses=127.0.0.1", "-c", &format!("port={port}")]);
     cluster.connect("postgres").batch_execute("CREATE ROLE anna LOGIN PASSWORD 'right'").unwrap();
     let setup = Setup::every_second(&[("main", "http://127.0.0.1:9/")]);
-    for (url, said) in [
-        ("postgresql://anna:s3cret@127.0.0.1:54329/postgres", "set the right password in DATABASE_URL"),
-        ("postgresql://anna:right@127.0.0.1:54329/nowhere", "create the database (createdb)"),
-        ("postgresql://anna:right@127.0.0.1:54329/postgres", "run deploy/roles.sql"),
-        ("postgresql://anna:right@db.invalid:54329/postgres", "the host's name is not known"),
+    for (place, said) in [
+        ("anna:s3cret@127.0.0.1/postgres", "set the right password in DATABASE_URL"),
+        ("anna:right@127.0.0.1/nowhere", "create the database (createdb)"),
+        ("anna:right@127.0.0.1/postgres", "run deploy/roles.sql"),
+        ("anna:right@db.invalid/postgres", "the host's name is not known"),
     ] {
-        let mut daemon = setup.start(Some(url));
+        let (server, database) = place.rsplit_once('/').unwrap();
+        let mut daemon = setup.start(Some(&format!("postgresql://{server}:{port}/{database}")));
         daemon.logged(said);
         daemon.logged("main: unknown -> ");
         assert_eq!(daemon.stop().code(), Some(0), "it went on checking");

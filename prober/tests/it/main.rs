@@ -8,4 +8,5 @@ mod migrations;
 mod probe;
 mod process;
 mod recording;
+mod secured;
 mod servers;
