@@ -17,7 +17,7 @@ CREATE TABLE status_services (
 
 -- One row: which file that was. The revision grows with every change of status_services.
 CREATE TABLE status_services_file (
-    only BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only),
+    singleton BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (singleton),
     revision BIGINT NOT NULL DEFAULT 0,
     loaded_by UUID,
     loaded_at TIMESTAMPTZ

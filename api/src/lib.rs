@@ -1,7 +1,21 @@
-//! The life of one request.
+//! The life of one request, and of the bytes that answer it.
+//!
+//! [`refresh`], on a thread of its own, looks each second whether anything changed and reads through [`store`] what
+//! did: [`facts`]. [`publish`], on another, lets [`snapshot`] draw the conclusions (with [`uptime`] for the
+//! arithmetic), has them rendered once ([`render`] the page, [`json`] the JSON) and puts the bytes where the
+//! [`routes`] find them. A request is answered from those bytes: no SQL, no template, no lock. So a database that is
+//! away means "as of 12:04", never an error, and a visitor costs the same with one check or a hundred million.
+
 pub mod assets;
+pub mod cli;
+pub mod facts;
 pub mod json;
+pub mod publish;
+pub mod refresh;
 pub mod render;
+pub mod routes;
+pub mod server;
 pub mod snapshot;
+pub mod store;
 pub mod uptime;
 pub mod words;

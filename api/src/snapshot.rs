@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use shared::{Failure, Service, Status};
 
-use crate::uptime::{Percent, Window};
+use crate::{
+    facts::{Facts, Reading},
+    uptime::{Percent, Window},
+};
 
 /// All that the page and the JSON need at one instant.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +46,91 @@ pub enum Source {
     },
     /// The database is read and the monitor is alive.
     Live,
+}
+
+/// What the api knows when it draws conclusions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Known {
+    /// There is no `DATABASE_URL`.
+    Unconfigured,
+    /// Nothing was read since the start, which was then.
+    Nothing(DateTime<Utc>),
+    /// The last reading.
+    Reading(Reading),
+}
+
+/// Draws all conclusions: how the world looks at `now`, from what is known.
+pub fn assemble(known: &Known, now: DateTime<Utc>) -> Snapshot {
+    match known {
+        Known::Unconfigured => empty(Source::Unconfigured, now),
+        Known::Nothing(start) => empty(Source::NeverRead, *start),
+        Known::Reading(reading) => from_reading(reading, now),
+    }
+}
+
+fn empty(source: Source, as_of: DateTime<Utc>) -> Snapshot {
+    Snapshot {
+        as_of,
+        source,
+        last_check: None,
+        next_check: None,
+        overall: Overall::Unknown,
+        services: Vec::new(),
+    }
+}
+
+fn from_reading(reading: &Reading, now: DateTime<Utc>) -> Snapshot {
+    let nothing = Arc::new(Facts::default());
+    let services: Vec<ServiceState> = reading
+        .services
+        .iter()
+        .map(|service| {
+            let facts = reading.facts.get(&service.id).unwrap_or(&nothing);
+            state(service, facts, reading.read_at, now)
+        })
+        .collect();
+    let source = source(reading, now);
+    let alive = !matches!(source, Source::Silent { .. });
+    let statuses: Vec<Status> = services.iter().map(|state| state.status).collect();
+    Snapshot {
+        as_of: reading.read_at,
+        last_check: services.iter().filter_map(|state| Some(state.newest.as_ref()?.timestamp)).max(),
+        next_check: reading.services.iter().filter(|_| alive).map(|service| service.next_turn(now)).min(),
+        overall: Overall::of(&statuses),
+        source,
+        services,
+    }
+}
+
+fn source(reading: &Reading, now: DateTime<Utc>) -> Source {
+    let older_than =
+        |instant: DateTime<Utc>, age: Duration| (now - instant).to_std().is_ok_and(|past| past >= age);
+    if older_than(reading.read_at, AWAY_AFTER) {
+        Source::Away
+    } else if !reading.prepared {
+        Source::Empty
+    } else if reading.heartbeat.is_none_or(|heartbeat| older_than(heartbeat, SILENT_AFTER)) {
+        Source::Silent { since: reading.heartbeat }
+    } else {
+        Source::Live
+    }
+}
+
+fn state(service: &Arc<Service>, facts: &Facts, as_of: DateTime<Utc>, now: DateTime<Utc>) -> ServiceState {
+    let stale = facts
+        .newest
+        .as_ref()
+        .is_some_and(|newest| (now - newest.timestamp).to_std().is_ok_and(|age| age > service.stale_after()));
+    let status = facts.newest.as_ref().map_or(Status::Unknown, |newest| newest.status);
+    ServiceState {
+        service: Arc::clone(service),
+        status: if stale { Status::Unknown } else { status },
+        stale,
+        newest: facts.newest.clone(),
+        last_online: facts.last_online,
+        uptime: Window::ALL.map(|window| facts.history.uptime(window, as_of)),
+        total_checks: facts.history.all_time.total,
+    }
 }
 
 /// The database counts as away after this long without a read.
@@ -129,5 +217,124 @@ impl Overall {
             Overall::Major => "Major Outage",
             Overall::Unknown => "Status Unknown",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Status::{Degraded, Offline, Online, Timeout, Unknown};
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_770_000_000 + second, 0).unwrap()
+    }
+
+    /// Every minute, one try of 10 s: stale after 3 min 10 s.
+    fn service() -> Arc<Service> {
+        Arc::new(Service {
+            id: "main".into(),
+            name: "main".into(),
+            group: None,
+            link: None,
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(10),
+            slow_after: Duration::from_secs(5),
+            tries_take: Duration::from_secs(10),
+            beat: at(0),
+        })
+    }
+
+    fn reading(newest: Option<Status>) -> Reading {
+        let newest = newest.map(|status| Newest {
+            timestamp: at(0),
+            status,
+            response_time_ms: Some(143),
+            status_code: Some(200),
+            failure: None,
+        });
+        let facts = Facts { newest, ..Facts::default() };
+        Reading {
+            read_at: at(0),
+            prepared: true,
+            heartbeat: Some(at(0)),
+            services: vec![service()],
+            facts: [("main".to_owned(), Arc::new(facts))].into(),
+        }
+    }
+
+    fn look(reading: &Reading, second: i64) -> Snapshot {
+        assemble(&Known::Reading(reading.clone()), at(second))
+    }
+
+    #[test]
+    fn the_overall_word_is_the_first_rule_that_holds() {
+        for (statuses, expected) in [
+            (vec![], Overall::Unknown),
+            (vec![Online, Online], Overall::Operational),
+            (vec![Offline, Online], Overall::Major),
+            (vec![Offline, Online, Unknown], Overall::Partial),
+            (vec![Offline, Unknown], Overall::Major),
+            (vec![Degraded, Online], Overall::Partial),
+            (vec![Timeout, Timeout], Overall::Partial),
+            (vec![Unknown, Online], Overall::Unknown),
+            (vec![Unknown], Overall::Unknown),
+        ] {
+            assert_eq!(Overall::of(&statuses), expected, "{statuses:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_stale_only_when_its_patience_is_over() {
+        let reading = reading(Some(Online));
+        let fresh = &look(&reading, 190).services[0];
+        assert_eq!((fresh.stale, fresh.status), (false, Online));
+        let stale = &look(&reading, 191).services[0];
+        assert_eq!((stale.stale, stale.status), (true, Unknown));
+        assert_eq!(stale.newest.as_ref().unwrap().status, Online, "what it was is kept");
+    }
+
+    #[test]
+    fn a_service_without_a_check_is_unknown_and_not_stale() {
+        let never = &look(&reading(None), 100_000).services[0];
+        assert_eq!((never.stale, never.status, never.total_checks), (false, Unknown, 0));
+    }
+
+    #[test]
+    fn nothing_is_green_without_a_recent_check_behind_it() {
+        let mut reading = reading(Some(Online));
+        assert_eq!(look(&reading, 5).overall, Overall::Operational);
+        reading.read_at = at(100_000);
+        assert_eq!(look(&reading, 100_000).overall, Overall::Unknown);
+    }
+
+    #[test]
+    fn the_source_says_what_stands_behind_the_figures() {
+        let mut reading = reading(Some(Online));
+        assert_eq!(look(&reading, 9).source, Source::Live);
+        assert_eq!(look(&reading, 10).source, Source::Away);
+        assert_eq!(look(&reading, 10).as_of, at(0), "as of the last time the database was read");
+        reading.read_at = at(60);
+        assert_eq!(look(&reading, 59).source, Source::Live);
+        assert_eq!(look(&reading, 60).source, Source::Silent { since: Some(at(0)) });
+        reading.heartbeat = None;
+        assert_eq!(look(&reading, 60).source, Source::Silent { since: None });
+        reading.prepared = false;
+        assert_eq!(look(&reading, 60).source, Source::Empty);
+        assert_eq!(assemble(&Known::Unconfigured, at(0)).source, Source::Unconfigured);
+        assert_eq!(assemble(&Known::Nothing(at(0)), at(0)).source, Source::NeverRead);
+    }
+
+    #[test]
+    fn the_next_check_is_the_earliest_turn_to_come_while_somebody_takes_turns() {
+        let mut reading = reading(None);
+        let mut later = Service::clone(&service());
+        later.beat = at(30);
+        reading.services.push(Arc::new(later));
+        assert_eq!(look(&reading, 0).next_check, Some(at(30)));
+        assert_eq!(look(&reading, 30).next_check, Some(at(60)));
+        reading.heartbeat = Some(at(0) - TimeDelta::seconds(60));
+        assert_eq!(look(&reading, 0).next_check, None, "nobody is there to take it");
     }
 }

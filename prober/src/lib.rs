@@ -1,2 +1,26 @@
 //! The life of one check.
+//!
+//! [`schedule`] says whose turn it is. [`daemon`] begins the check, unless the last one of the service is still at
+//! work or all places are taken. [`checker`] looks up the name, takes a thread, and lets [`probe`] ask the target
+//! once, timed and bounded; [`verdict`] says whether another try is due and in the end turns the reply into a
+//! check. The [`journal`] takes it in without waiting, and the [`writer`], the one thread that owns the connection,
+//! hands it to [`store`], which records it exactly once.
+//!
+//! [`config`] turns the services file into targets; [`migrate`] owns the schema; [`once`] makes one round for a
+//! person and records nothing.
+
+pub mod checker;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod journal;
+pub mod migrate;
+pub mod once;
+pub mod output;
+pub mod probe;
+pub mod resolver;
+pub mod schedule;
+pub mod store;
 pub mod target;
+pub mod verdict;
+pub mod writer;

@@ -125,7 +125,7 @@ impl Database {
     /// thread: the driver would panic.
     ///
     /// # Errors
-    /// One line that says what failed and what to do ([`explain`]), naming the server and never the password.
+    /// One line that says what failed and what to do ([`explain`]).
     pub fn connect(&self) -> Result<Client, String> {
         let connected = if self.config.get_ssl_mode() == SslMode::Disable {
             self.config.connect(NoTls)
@@ -133,7 +133,7 @@ impl Database {
             let connector = tls::connector(self.verify, self.root_certificates.as_deref())?;
             self.config.connect(connector)
         };
-        connected.map_err(|error| format!("{self}: {}", explain(&error)))
+        connected.map_err(|error| explain(&error))
     }
 }
 

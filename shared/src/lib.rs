@@ -17,6 +17,8 @@
 pub mod check;
 pub mod database;
 pub mod logging;
+pub mod printable;
+pub mod retry;
 pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;

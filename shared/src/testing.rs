@@ -4,6 +4,8 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -78,6 +80,23 @@ impl Cluster {
         );
         let stdin = child.stdin.take().expect("it is piped");
         self.running = Some((child, stdin));
+    }
+
+    /// Starts it again with further options of `postgres`.
+    pub fn start_again_with(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(ToString::to_string));
+        self.start_again();
+    }
+
+    /// Puts a file into the data folder, readable by the server alone, and gives its name there.
+    pub fn put(&self, name: &'static str, content: &str) -> &'static str {
+        let folder = self.folder.join("data");
+        fs::write(folder.join(name), content).expect("a file in the data folder");
+        let owner = fs::metadata(&folder).expect("the data folder").uid();
+        std::os::unix::fs::chown(folder.join(name), Some(owner), None).expect("the right to give it away");
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o600))
+            .expect("the right to close it");
+        name
     }
 
     /// Stops it in order, by the end of the script's standard input.
@@ -192,6 +211,12 @@ pub fn migrate(client: &mut Client) {
         transaction.batch_execute(&sql).unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
         transaction.commit().expect("a migrated database");
     }
+}
+
+/// A port of 127.0.0.1 that nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its number").port()
 }
 
 /// Waits until `condition` holds, looking every 10 ms, for at most 20 s; then the test fails with `what`.

@@ -1,0 +1,68 @@
+//! The command line of status-api, and the exit code that answers it.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::server::{self, Listen};
+
+/// Serves the status page and its JSON, read-only, from the database that status-prober writes.
+///
+/// DATABASE_URL (postgresql://user:password@host:5432/database?sslmode=verify-full) names the database; a role that
+/// may SELECT is all it needs. RUST_LOG sets what is logged (info).
+#[derive(Debug, Parser)]
+#[command(name = "status-api", version)]
+pub struct Cli {
+    /// Where to listen: ADDRESS:PORT or unix:/path
+    #[arg(long, value_name = "ADDRESS", env = "STATUS_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: Listen,
+
+    /// What links begin with, where a proxy serves this below a path
+    #[arg(long, value_name = "PATH", env = "STATUS_BASE_PATH", default_value = "/", value_parser = base_path)]
+    base_path: String,
+
+    /// The title of the page
+    #[arg(long, value_name = "TEXT", env = "STATUS_TITLE", default_value = "Service status")]
+    title: String,
+}
+
+impl Cli {
+    /// Serves: exit 0 done, 1 failed at run time (clap answers bad usage with 2).
+    pub fn answer(self) -> ExitCode {
+        match server::run(&self.listen, &self.base_path, &self.title) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                log::error!("{reason}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Empty for the root; otherwise it begins with a slash and does not end with one.
+fn base_path(text: &str) -> Result<String, String> {
+    let path = text.strip_suffix('/').unwrap_or(text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let named = |part: &str| !["", ".", ".."].contains(&part) && part.chars().all(plain);
+    let mut parts = path.split('/');
+    if path.is_empty() || (parts.next() == Some("") && parts.all(named)) {
+        Ok(path.to_owned())
+    } else {
+        Err("write a path of letters, digits, -, ., _ and ~ that begins with a slash, like /monitor".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base_path;
+
+    #[test]
+    fn a_base_path_is_plain_and_loses_its_last_slash() {
+        for (text, path) in [("/", ""), ("", ""), ("/a", "/a"), ("/a/b/", "/a/b"), ("/a-._~9", "/a-._~9")] {
+            assert_eq!(base_path(text).as_deref(), Ok(path));
+        }
+        for bad in ["a", "//a", "/a//", "/a b", "/ä", "/a?b", "/../x", "/./", "https://x/", "/{a}"] {
+            assert!(base_path(bad).is_err(), "{bad}");
+        }
+    }
+}

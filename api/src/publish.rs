@@ -1,0 +1,179 @@
+//! The one thread that draws conclusions and renders them: once per change, never per visitor. It owns no
+//! connection, so a database that hangs or is away stops no clock: services go stale all the same.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use actix_web::{http::header::EntityTag, web::Bytes};
+use arc_swap::ArcSwap;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    json,
+    refresh::News,
+    render::Renderer,
+    snapshot::{AWAY_AFTER, Known, Snapshot, assemble},
+};
+
+/// How often the clock alone may change what is shown.
+const TICK: Duration = Duration::from_secs(1);
+/// Figures that nothing changed are shown as of a newer instant this often: twice what the contract asks.
+const RENEW_AFTER: TimeDelta = TimeDelta::seconds(30);
+
+/// What visitors get: rendered, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The page.
+    pub page: Body,
+    /// The JSON of `/api/status`.
+    pub status: Body,
+}
+
+/// Bytes and the tag that names them.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// What is sent.
+    pub bytes: Bytes,
+    /// A strong tag: another body has another.
+    pub tag: EntityTag,
+}
+
+impl Body {
+    fn new(bytes: impl Into<Bytes>) -> Body {
+        let bytes = bytes.into();
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        Body { tag: EntityTag::new_strong(format!("{:016x}", hasher.finish())), bytes }
+    }
+}
+
+/// Where the publisher puts what the routes hand out; no lock is held on either side.
+#[derive(Debug)]
+pub struct Latest {
+    published: ArcSwap<Published>,
+    readiness: Mutex<Readiness>,
+}
+
+#[derive(Debug)]
+struct Readiness {
+    last_read: Option<Instant>,
+    reason: String,
+}
+
+impl Latest {
+    /// What visitors get now.
+    pub fn published(&self) -> Arc<Published> {
+        self.published.load_full()
+    }
+
+    /// Whether the database was read lately.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn ready(&self) -> Result<(), String> {
+        let readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
+        match readiness.last_read {
+            Some(at) if at.elapsed() < AWAY_AFTER => Ok(()),
+            Some(at) => Err(format!(
+                "the database was not read for {} s: {}",
+                at.elapsed().as_secs(),
+                readiness.reason
+            )),
+            None => Err(readiness.reason.clone()),
+        }
+    }
+
+    fn heard(&self, news: &News) {
+        let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
+        match news {
+            News::Read(_) => {
+                *readiness =
+                    Readiness { last_read: Some(Instant::now()), reason: "it does not answer".into() }
+            }
+            News::Failed(reason) => readiness.reason.clone_from(reason),
+        }
+    }
+}
+
+/// Publishes what is known from reading to reading and from second to second.
+pub struct Publisher {
+    renderer: Arc<Renderer>,
+    known: Known,
+    shown: Snapshot,
+    latest: Arc<Latest>,
+}
+
+impl Publisher {
+    /// Publishes what is known before the first reading.
+    ///
+    /// # Errors
+    /// Where the page can't be rendered.
+    pub fn new(renderer: Arc<Renderer>, known: Known) -> Result<Publisher, String> {
+        let now = Utc::now();
+        let shown = assemble(&known, now);
+        let reason = match known {
+            Known::Unconfigured => "DATABASE_URL is not set",
+            _ => "the database was not read yet",
+        };
+        let latest = Latest {
+            published: ArcSwap::from_pointee(render(&renderer, &shown, now)?),
+            readiness: Mutex::new(Readiness { last_read: None, reason: reason.into() }),
+        };
+        Ok(Publisher { renderer, known, shown, latest: Arc::new(latest) })
+    }
+
+    /// Where the routes find it.
+    pub fn latest(&self) -> Arc<Latest> {
+        Arc::clone(&self.latest)
+    }
+
+    /// Publishes until the refresher ends.
+    pub fn run(mut self, news: &Receiver<News>) {
+        loop {
+            match news.recv_timeout(TICK) {
+                Ok(news) => self.hear(news),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.publish(Utc::now());
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        self.latest.heard(&news);
+        if let News::Read(reading) = news {
+            self.known = Known::Reading(reading);
+        }
+    }
+
+    fn publish(&mut self, now: DateTime<Utc>) {
+        let snapshot = assemble(&self.known, now);
+        if !is_news(&snapshot, &self.shown) {
+            return;
+        }
+        match render(&self.renderer, &snapshot, now) {
+            Ok(published) => {
+                self.latest.published.store(Arc::new(published));
+                self.shown = snapshot;
+            }
+            Err(reason) => log::error!("the page can't be rendered, the last one is served: {reason}"),
+        }
+    }
+}
+
+/// Whether it says anything new, or the same as of an instant that is worth showing.
+fn is_news(snapshot: &Snapshot, shown: &Snapshot) -> bool {
+    snapshot.as_of - shown.as_of >= RENEW_AFTER
+        || Snapshot { as_of: shown.as_of, ..snapshot.clone() } != *shown
+}
+
+fn render(renderer: &Renderer, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Published, String> {
+    let page = renderer.page(snapshot, now).map_err(|error| error.to_string())?;
+    Ok(Published { page: Body::new(page), status: Body::new(json::status(snapshot)) })
+}

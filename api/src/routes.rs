@@ -1,0 +1,183 @@
+//! Where a request goes: the page and its assets under `/status`, JSON under `/api`, two words for supervisors.
+//! Every answer is bytes that lie ready; no route writes, and none takes a body.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, guard,
+    http::{
+        Method, StatusCode,
+        header::{self, ContentType, HeaderValue, IfNoneMatch},
+    },
+    web,
+};
+use serde::Serialize;
+
+use crate::{
+    assets,
+    publish::{Body, Latest},
+    render::{CONTENT_SECURITY_POLICY, Renderer},
+};
+
+/// What every route needs.
+#[derive(Clone)]
+pub struct Shown {
+    /// What is handed out.
+    pub latest: Arc<Latest>,
+    /// For the pages that tell of errors.
+    pub renderer: Arc<Renderer>,
+    /// What links begin with: empty, or like `/monitor`.
+    pub base_path: Arc<str>,
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const REVALIDATE: &str = "no-cache";
+
+const ALLOWED: &str = "GET, HEAD";
+
+/// All routes, with and without the base path.
+pub fn configure(app: &mut web::ServiceConfig, shown: &Shown) {
+    app.app_data(web::Data::new(shown.clone()));
+    if !shown.base_path.is_empty() {
+        app.service(web::scope(&shown.base_path).configure(routes).default_service(web::to(not_found)));
+    }
+    app.configure(routes).default_service(web::to(not_found));
+}
+
+fn routes(app: &mut web::ServiceConfig) {
+    app.service(read("").to(to_the_page))
+        .service(read("/").to(to_the_page))
+        .service(read("/status").to(page))
+        .service(read("/status/").to(to_the_page))
+        .service(read("/status/assets/{name}").to(asset))
+        .service(read("/api/status").to(status))
+        .service(read("/healthz").to(healthy))
+        .service(read("/readyz").to(ready));
+}
+
+struct Read(Resource);
+
+/// A resource that is read by GET and HEAD, and by nothing else.
+fn read(path: &str) -> Read {
+    Read(web::resource(path.to_owned()).default_service(web::to(not_allowed)))
+}
+
+impl Read {
+    fn to<F, Args>(self, answer: F) -> Resource
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        let reading = guard::Any(guard::Get()).or(guard::Head());
+        self.0.route(web::route().guard(reading).to(answer))
+    }
+}
+
+async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
+    let page = format!("{}/status", shown.base_path);
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, page)).finish()
+}
+
+async fn page(shown: web::Data<Shown>, tags: web::Header<IfNoneMatch>) -> HttpResponse {
+    send(&shown.latest.published().page, HTML, &tags)
+}
+
+async fn status(shown: web::Data<Shown>, tags: web::Header<IfNoneMatch>) -> HttpResponse {
+    send(&shown.latest.published().status, "application/json", &tags)
+}
+
+fn send(body: &Body, content_type: &'static str, tags: &IfNoneMatch) -> HttpResponse {
+    let known = match tags {
+        IfNoneMatch::Any => true,
+        // A proxy that compresses makes a tag weak.
+        IfNoneMatch::Items(tags) => tags.iter().any(|tag| tag.weak_eq(&body.tag)),
+    };
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header(header::ETag(body.tag.clone()))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(REVALIDATE)));
+    if known {
+        return response.finish();
+    }
+    if content_type == HTML {
+        response.insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY));
+    }
+    response
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)))
+        .body(body.bytes.clone())
+}
+
+async fn asset(request: HttpRequest, shown: web::Data<Shown>, name: web::Path<String>) -> HttpResponse {
+    match assets::find(&name) {
+        Some(asset) => HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, asset.content_type))
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(assets::CACHE_CONTROL)))
+            .body(asset.bytes),
+        None => error(&request, &shown, StatusCode::NOT_FOUND),
+    }
+}
+
+async fn healthy() -> HttpResponse {
+    plain(StatusCode::OK, "alive\n".into())
+}
+
+async fn ready(shown: web::Data<Shown>) -> HttpResponse {
+    match shown.latest.ready() {
+        Ok(()) => plain(StatusCode::OK, "ready\n".into()),
+        Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header(ContentType::plaintext())
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .body(text)
+}
+
+async fn not_found(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
+    match *request.method() {
+        Method::GET | Method::HEAD => error(&request, &shown, StatusCode::NOT_FOUND),
+        _ => not_allowed(request, shown).await,
+    }
+}
+
+async fn not_allowed(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
+    let mut response = error(&request, &shown, StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(ALLOWED));
+    response
+}
+
+/// An error for programs, as of RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'static str,
+}
+
+/// A page for people; a problem document under `/api`.
+fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    let path = request.path();
+    if !path.strip_prefix(&*shown.base_path).unwrap_or(path).starts_with("/api") && !path.starts_with("/api")
+    {
+        return response
+            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+            .insert_header((header::CONTENT_TYPE, HTML))
+            .body(shown.renderer.error_page(status.as_u16()));
+    }
+    let detail = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "Everything here is read-only: use GET or HEAD.",
+        _ => "There is nothing at this address. The status of all services is at /api/status.",
+    };
+    let title = status.canonical_reason().unwrap_or("Error");
+    response.insert_header((header::CONTENT_TYPE, "application/problem+json")).json(Problem {
+        r#type: "about:blank",
+        title,
+        status: status.as_u16(),
+        detail,
+    })
+}

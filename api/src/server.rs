@@ -1,0 +1,206 @@
+//! `status-api` at work: two plain threads that read and publish, and the web server that hands out.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    str::FromStr,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, dev::Server, middleware::DefaultHeaders, rt::System};
+use chrono::Utc;
+use sd_notify::NotifyState;
+use shared::Database;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    publish::Publisher,
+    refresh,
+    render::Renderer,
+    routes::{self, Shown},
+    snapshot::Known,
+};
+
+/// A client that takes longer to say what it wants is cut off.
+const REQUEST_HEAD: Duration = Duration::from_secs(5);
+/// At the end, requests at work have this long, in seconds.
+const LAST_REQUESTS: u64 = 5;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// Addresses of a host and port.
+    Tcp(String),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listen, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.starts_with('/') {
+                Ok(Listen::Unix(path.into()))
+            } else {
+                Err("write an absolute path, like unix:/run/status-api/socket".into())
+            };
+        }
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                Ok(Listen::Tcp(text.into()))
+            }
+            _ => Err("write an address and a port, like 127.0.0.1:8080 or [::1]:8080, or unix:/path".into()),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => f.write_str(address),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it did not start, for people.
+pub fn run(listen: &Listen, base_path: &str, title: &str) -> Result<(), String> {
+    let renderer =
+        Renderer::new(title, base_path).map_err(|error| format!("the page can't be set up: {error}"))?;
+    let shown = publish(Arc::new(renderer), base_path)?;
+    let failed = |error: io::Error| format!("serving: {error}");
+    System::new().block_on(async {
+        // Before anybody can know that this process is ready: a signal must find its handler.
+        let ends = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        let server = serve(listen, shown)?;
+        wait(server, ends).await.map_err(failed)
+    })
+}
+
+fn publish(renderer: Arc<Renderer>, base_path: &str) -> Result<Shown, String> {
+    let database = match Database::from_environment("status-api") {
+        Ok(Some(database)) => Ok(database),
+        Ok(None) => Err("DATABASE_URL is not set".to_owned()),
+        Err(malformed) => Err(malformed.to_string()),
+    };
+    let known = if database.is_ok() { Known::Nothing(Utc::now()) } else { Known::Unconfigured };
+    let publisher = Publisher::new(Arc::clone(&renderer), known)?;
+    let shown = Shown { latest: publisher.latest(), renderer, base_path: base_path.into() };
+    match database {
+        Ok(database) => {
+            log::info!("reading from {database}");
+            let (news, heard) = mpsc::channel();
+            start("refresher", move || refresh::run(&database, &news))?;
+            start("publisher", move || publisher.run(&heard))?;
+        }
+        Err(reason) => log::error!("{reason}. The page is served without figures until a restart"),
+    }
+    Ok(shown)
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+    thread.map(drop).map_err(|error| format!("the system gives no thread: {error}"))
+}
+
+fn serve(listen: &Listen, shown: Shown) -> Result<Server, String> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .wrap(
+                DefaultHeaders::new()
+                    .add(("X-Content-Type-Options", "nosniff"))
+                    .add(("Referrer-Policy", "no-referrer")),
+            )
+            .configure(|app| routes::configure(app, &shown))
+    })
+    .client_request_timeout(REQUEST_HEAD)
+    .shutdown_timeout(LAST_REQUESTS)
+    .disable_signals();
+    let bound = match listen {
+        Listen::Tcp(address) => addresses(address).and_then(|addresses| server.bind(&addresses[..])),
+        Listen::Unix(path) => server.bind_uds(path).and_then(|server| open_to_proxies(path).map(|()| server)),
+    };
+    let server = bound.map_err(|error| explain(listen, &error))?;
+    for address in server.addrs() {
+        log::info!("listening on http://{address}");
+    }
+    if let Listen::Unix(path) = listen {
+        log::info!("listening on {}", path.display());
+    }
+    Ok(server.run())
+}
+
+fn addresses(address: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok(address.to_socket_addrs()?.collect())
+}
+
+/// Whoever may enter the folder may read the page: a proxy runs as another user.
+fn open_to_proxies(path: &PathBuf) -> io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
+}
+
+fn explain(listen: &Listen, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "it is taken: stop the other program, or choose another with --listen",
+        io::ErrorKind::PermissionDenied => {
+            "there is no right to: choose a port from 1024 on, or another path"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address: choose another with --listen",
+        _ => return format!("can't listen on {listen}: {error}"),
+    };
+    format!("can't listen on {listen}: {advice}")
+}
+
+async fn wait(server: Server, [term, interrupt]: [io::Result<Signal>; 2]) -> io::Result<()> {
+    let (mut term, mut interrupt) = (term?, interrupt?);
+    let handle = server.handle();
+    let mut served = std::pin::pin!(server);
+    tell_systemd(&[NotifyState::Ready]);
+    tokio::select! {
+        ended = &mut served => return ended,
+        _ = term.recv() => log::info!("SIGTERM: finishing the requests at work"),
+        _ = interrupt.recv() => log::info!("SIGINT: finishing the requests at work"),
+    }
+    tell_systemd(&[NotifyState::Stopping]);
+    // The server does its part of stopping only while it is polled.
+    let (_, ended) = tokio::join!(handle.stop(true), served);
+    ended
+}
+
+/// Nothing happens where systemd did not start this process.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        log::warn!("systemd can't be told: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_with_a_port_or_an_absolute_path() {
+        for good in ["127.0.0.1:8080", "[::1]:80", "localhost:0", "unix:/run/status-api/socket"] {
+            assert_eq!(Listen::from_str(good).unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "8080",
+            ":8080",
+            "127.0.0.1",
+            "127.0.0.1:http",
+            "127.0.0.1:99999",
+            "unix:socket",
+            "/run/socket",
+        ] {
+            assert!(Listen::from_str(bad).is_err(), "{bad}");
+        }
+    }
+}

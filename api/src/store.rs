@@ -1,0 +1,259 @@
+//! All SQL that reads, one function each. What is read when is the refresher's.
+//!
+//! Every function runs inside one transaction, READ ONLY and REPEATABLE READ, with its bounds set inside it and
+//! unnamed statements: so it works on a standby and through a transaction pooler, and sees one instant.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use postgres::{
+    Client, Error, IsolationLevel, Row, Transaction,
+    types::{ToSql, Type},
+};
+use shared::{Failure, Service, Status};
+
+use crate::{
+    facts::Facts,
+    snapshot::Newest,
+    uptime::{Counts, Edges, History, Window, hour_of},
+};
+
+const BOUND_EVERY_WAIT: &str = "
+    SELECT set_config('statement_timeout', '10s', true), set_config('lock_timeout', '3s', true)";
+
+const IS_PREPARED: &str = "
+    SELECT to_regclass('status_services_file') IS NOT NULL AND to_regclass('status_totals') IS NOT NULL";
+
+const PULSE: &str = "
+    SELECT (SELECT revision FROM status_services_file),
+           extract(epoch FROM clock_timestamp() - (SELECT max(heartbeat_at) FROM status_probers))::float8";
+
+const SERVICES: &str = "
+    SELECT id::text, name, group_name, link, interval_ms, timeout_ms, slow_after_ms, tries_take_ms, beat
+    FROM status_services ORDER BY position";
+
+const REVISIONS: &str =
+    "SELECT service_id::text, revision FROM status_totals WHERE service_id = ANY($1::text[])";
+
+// $2: checks after this instant lie in the future. Hours tell where an online check is without reading those after
+// it; the second hour is for the case that all online checks of the first lie in the future. An infinite
+// timestamp, which the column allows, counts in the sums and is never the newest.
+const FACTS: &str = "
+    SELECT s.id, COALESCE(t.revision, 0), COALESCE(t.online, 0), COALESCE(t.total, 0),
+           GREATEST(f.timestamp, '0001-01-01Z'), o.timestamp, u.timestamp,
+           n.timestamp, n.status::text, n.response_time, n.status_code, left(n.error, 20)
+    FROM unnest($1::text[]) AS s(id)
+    LEFT JOIN status_totals t ON t.service_id = s.id
+    LEFT JOIN LATERAL (
+        SELECT timestamp, status, response_time, status_code, error FROM service_checks
+        WHERE service_id = s.id AND timestamp <= $2 AND timestamp > '-infinity'
+        ORDER BY timestamp DESC, id DESC LIMIT 1
+    ) n ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT c.timestamp
+        FROM (SELECT hour FROM status_rollups
+              WHERE service_id = s.id AND hour <= $2 AND hour > '-infinity' AND online > 0
+              ORDER BY hour DESC LIMIT 2) r
+        CROSS JOIN LATERAL (
+            SELECT timestamp FROM service_checks
+            WHERE service_id = s.id AND status = 'online' AND timestamp <= $2
+              AND timestamp >= r.hour AND timestamp < r.hour + INTERVAL '1 hour'
+            ORDER BY timestamp DESC LIMIT 1
+        ) c
+        ORDER BY c.timestamp DESC LIMIT 1
+    ) o ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT COALESCE((SELECT min(c.timestamp) FROM service_checks c
+                         WHERE c.service_id = s.id AND c.timestamp >= r.hour
+                           AND c.timestamp < r.hour + INTERVAL '1 hour'), r.hour) AS timestamp
+        FROM status_rollups r
+        WHERE r.service_id = s.id AND r.total > 0
+        ORDER BY r.hour LIMIT 1
+    ) f ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT timestamp FROM service_checks
+        WHERE service_id = s.id AND timestamp > $2 AND timestamp < '9999-01-01Z'
+        ORDER BY timestamp LIMIT 1
+    ) u ON TRUE";
+
+const HOURS: &str = "
+    SELECT service_id::text, extract(epoch FROM LEAST(hour, '9999-01-01Z'))::bigint / 3600, online, total
+    FROM status_rollups
+    WHERE service_id = ANY($1::text[]) AND hour >= $2 AND total > 0
+    ORDER BY service_id, hour";
+
+const EDGES: &str = "
+    SELECT s.id, c.timestamp, c.status = 'online'
+    FROM unnest($1::text[]) AS s(id)
+    CROSS JOIN unnest($2::timestamptz[]) AS e(hour)
+    CROSS JOIN LATERAL (
+        SELECT timestamp, status FROM service_checks
+        WHERE service_id = s.id AND timestamp >= e.hour AND timestamp < e.hour + INTERVAL '1 hour'
+    ) c";
+
+/// How far in the future a check may lie and still count as newest: clocks differ.
+pub const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
+
+/// One transaction that reads, and sees one instant.
+///
+/// # Errors
+/// Those of the database.
+pub fn read<T>(
+    client: &mut Client,
+    look: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut transaction =
+        client.build_transaction().read_only(true).isolation_level(IsolationLevel::RepeatableRead).start()?;
+    transaction.query_typed(BOUND_EVERY_WAIT, &[])?;
+    let seen = look(&mut transaction)?;
+    transaction.commit()?;
+    Ok(seen)
+}
+
+/// What tells whether anything changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pulse {
+    /// Grows with every change of the services in force.
+    pub services_revision: i64,
+    /// How old the newest heartbeat of any prober is, by the database's clock.
+    pub heartbeat_age: Option<Duration>,
+}
+
+/// The pulse; `None` where no prober has prepared the database yet.
+///
+/// # Errors
+/// Those of the database.
+pub fn pulse(transaction: &mut Transaction<'_>) -> Result<Option<Pulse>, Error> {
+    if !transaction.query_typed_one(IS_PREPARED, &[])?.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let row = transaction.query_typed_one(PULSE, &[])?;
+    let age: Option<f64> = row.try_get(1)?;
+    Ok(Some(Pulse {
+        services_revision: row.try_get::<_, Option<i64>>(0)?.unwrap_or(0),
+        heartbeat_age: age
+            .map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)),
+    }))
+}
+
+/// The services in force, in the order of the page.
+///
+/// # Errors
+/// Those of the database.
+pub fn services(transaction: &mut Transaction<'_>) -> Result<Vec<Arc<Service>>, Error> {
+    transaction.query_typed(SERVICES, &[])?.iter().map(|row| service(row).map(Arc::new)).collect()
+}
+
+fn service(row: &Row) -> Result<Service, Error> {
+    let milliseconds = |column| {
+        row.try_get::<_, i64>(column).map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+    };
+    Ok(Service {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        group: row.try_get(2)?,
+        link: row.try_get(3)?,
+        interval: milliseconds(4)?,
+        timeout: milliseconds(5)?,
+        slow_after: milliseconds(6)?,
+        tries_take: milliseconds(7)?,
+        beat: row.try_get(8)?,
+    })
+}
+
+/// The revision of each of these services that ever had a check.
+///
+/// # Errors
+/// Those of the database.
+pub fn revisions(transaction: &mut Transaction<'_>, ids: &[&str]) -> Result<HashMap<String, i64>, Error> {
+    let rows = transaction.query_typed(REVISIONS, &[(&ids, Type::TEXT_ARRAY)])?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// All facts of these services, at `as_of`.
+///
+/// # Errors
+/// Those of the database.
+pub fn facts(
+    transaction: &mut Transaction<'_>,
+    ids: &[&str],
+    as_of: DateTime<Utc>,
+) -> Result<HashMap<String, Facts>, Error> {
+    let ids_of = (&ids as &(dyn ToSql + Sync), Type::TEXT_ARRAY);
+    let now = as_of + CLOCKS_DIFFER;
+    let longest = start_of_hour(as_of - TimeDelta::hours(720));
+    let mut all = HashMap::with_capacity(ids.len());
+    for row in transaction.query_typed(FACTS, &[ids_of.clone(), (&now, Type::TIMESTAMPTZ)])? {
+        all.insert(row.try_get(0)?, facts_of(&row)?);
+    }
+    for row in transaction.query_typed(HOURS, &[ids_of, (&longest, Type::TIMESTAMPTZ)])? {
+        let counts = Counts { online: count(row.try_get(2)?), total: count(row.try_get(3)?) };
+        if let Some(facts) = all.get_mut(row.try_get::<_, &str>(0)?) {
+            facts.history.hours.push((row.try_get(1)?, counts));
+        }
+    }
+    for (id, edges) in edges(transaction, ids, as_of)? {
+        if let Some(facts) = all.get_mut(&id) {
+            facts.history.edges = edges;
+        }
+    }
+    Ok(all)
+}
+
+fn facts_of(row: &Row) -> Result<Facts, Error> {
+    let newest = match row.try_get::<_, Option<DateTime<Utc>>>(7)? {
+        None => None,
+        Some(timestamp) => Some(Newest {
+            timestamp,
+            status: Status::from_word(row.try_get(8)?),
+            response_time_ms: row.try_get(9)?,
+            status_code: row.try_get(10)?,
+            failure: row.try_get::<_, Option<&str>>(11)?.and_then(Failure::of_error),
+        }),
+    };
+    let history = History {
+        all_time: Counts { online: count_all(row.try_get(2)?), total: count_all(row.try_get(3)?) },
+        first_check: row.try_get(4)?,
+        ..History::default()
+    };
+    Ok(Facts {
+        revision: row.try_get(1)?,
+        history,
+        newest,
+        last_online: row.try_get(5)?,
+        upcoming: row.try_get(6)?,
+    })
+}
+
+/// The raw checks of the hours that windows begin in at `as_of`, by service.
+///
+/// # Errors
+/// Those of the database.
+pub fn edges(
+    transaction: &mut Transaction<'_>,
+    ids: &[&str],
+    as_of: DateTime<Utc>,
+) -> Result<HashMap<String, Edges>, Error> {
+    let hours: Vec<DateTime<Utc>> =
+        Window::ALL.iter().filter_map(|window| window.begin(as_of)).map(start_of_hour).collect();
+    let mut edges: HashMap<String, Edges> = HashMap::with_capacity(ids.len());
+    for row in
+        transaction.query_typed(EDGES, &[(&ids, Type::TEXT_ARRAY), (&hours, Type::TIMESTAMPTZ_ARRAY)])?
+    {
+        edges.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
+    }
+    Ok(edges)
+}
+
+fn start_of_hour(instant: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp(hour_of(instant) * 3600, 0).unwrap_or(instant)
+}
+
+/// Counts never go below zero, but for rows that somebody wrote into the rollups by hand.
+fn count(stored: i32) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}
+
+fn count_all(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}

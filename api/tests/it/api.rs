@@ -1,0 +1,168 @@
+//! The real status-api on a port of its own, and a client that asks it.
+
+use std::{
+    cell::RefCell,
+    io::{BufRead, BufReader},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use serde_json::Value;
+use shared::testing::eventually;
+
+/// A running status-api; killed when dropped.
+pub(crate) struct Api {
+    child: Child,
+    pub(crate) address: String,
+    log: mpsc::Receiver<String>,
+    logged: RefCell<Vec<String>>,
+}
+
+/// What it answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Api {
+    /// Starts it on a free port and waits until it listens.
+    pub(crate) fn start(database_url: Option<&str>, arguments: &[&str]) -> Api {
+        Api::start_on("127.0.0.1:0", database_url, arguments)
+    }
+
+    pub(crate) fn start_on(listen: &str, database_url: Option<&str>, arguments: &[&str]) -> Api {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_status-api"));
+        command.args(["--listen", listen]).args(arguments).env_clear().env("RUST_BACKTRACE", "1");
+        if let Some(url) = database_url {
+            command.env("DATABASE_URL", url);
+        }
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (lines, log) = mpsc::channel();
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
+        let mut api = Api { child, address: String::new(), log, logged: RefCell::default() };
+        let line = api.logged("listening on ");
+        api.address = line.split("listening on ").nth(1).unwrap().to_owned();
+        api
+    }
+
+    /// The first line of the log that contains `text`.
+    pub(crate) fn logged(&self, text: &str) -> String {
+        let mut lines = self.logged.borrow_mut();
+        loop {
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            match self.log.recv_timeout(Duration::from_secs(20)) {
+                Ok(line) => lines.push(line),
+                Err(_) => panic!("no line with {text:?} in the log, only: {lines:#?}"),
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[])
+    }
+
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(10)))
+            .proxy(None)
+            .build()
+            .into();
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response =
+            agent.run(request.body(()).unwrap()).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let body = response.body_mut().read_to_string().unwrap();
+        Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let answer = self.get("/api/status");
+        assert_eq!(answer.status, 200);
+        answer.json()
+    }
+
+    /// Waits until the JSON fulfils the condition, and gives it.
+    pub(crate) fn status_when(&self, what: &str, mut condition: impl FnMut(&Value) -> bool) -> Value {
+        let mut status = Value::Null;
+        eventually(what, || {
+            status = self.status();
+            condition(&status)
+        });
+        status
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A service that is checked every hour, so that it does not grow stale within a test.
+pub(crate) fn publish_service(client: &mut postgres::Client, id: &str, position: i32) {
+    client
+        .execute(
+            "INSERT INTO status_services (id, position, name, link, interval_ms, timeout_ms, slow_after_ms,
+                                          tries_take_ms, beat)
+             VALUES ($1::text, $2, $1::text || '.example.org', 'https://' || $1::text || '.example.org',
+                     3600000, 10000, 5000, 22000, now())",
+            &[&id, &position],
+        )
+        .unwrap();
+    client.execute("UPDATE status_services_file SET revision = revision + 1", &[]).unwrap();
+}
+
+/// A prober's heartbeat that lies `age` in the past, like `'5 s'`.
+pub(crate) fn heartbeat(client: &mut postgres::Client, age: &str) {
+    client
+        .batch_execute(&format!(
+            "INSERT INTO status_probers (id, version, heartbeat_at)
+             VALUES ('00000000-0000-0000-0000-000000000001', 'test', clock_timestamp() - INTERVAL '{age}')
+             ON CONFLICT (id) DO UPDATE SET heartbeat_at = EXCLUDED.heartbeat_at"
+        ))
+        .unwrap();
+}
+
+/// One check, `age` ago.
+pub(crate) fn check(client: &mut postgres::Client, id: &str, age: &str, status: &str) {
+    client
+        .execute(
+            "INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code)
+             VALUES ($1, now() - $2::text::interval, $3, 143, 200)",
+            &[&id, &age, &status],
+        )
+        .unwrap();
+}

@@ -1,0 +1,202 @@
+//! Both programs over one database, as a person runs them: adoption of the original's table, kills, rights.
+
+use std::{
+    fmt::Write as _,
+    io::{Read, Write},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use shared::testing::{Database, eventually};
+use tempfile::TempDir;
+
+use crate::{
+    api::Api,
+    statistics::{compare, five_services_file},
+};
+
+/// As the program before this one made it.
+const ORIGINAL: &str = "
+    CREATE TABLE service_checks (
+        id SERIAL PRIMARY KEY,
+        service_id VARCHAR(50) NOT NULL,
+        timestamp TIMESTAMPTZ NOT NULL DEFAULT NOW(),
+        status VARCHAR(20) NOT NULL,
+        response_time INTEGER,
+        status_code INTEGER,
+        error TEXT
+    );
+    CREATE INDEX idx_service_checks_service_timestamp ON service_checks (service_id, timestamp DESC)";
+
+/// The status-prober that was built beside this status-api.
+pub(crate) struct Prober {
+    child: Child,
+    _folder: TempDir,
+}
+
+fn program() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_status-api")).with_file_name("status-prober");
+    assert!(path.exists(), "{} is missing: run the tests of the whole workspace", path.display());
+    path
+}
+
+impl Prober {
+    pub(crate) fn start(services: &str, database_url: &str) -> Prober {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("services.toml");
+        std::fs::write(&file, services).unwrap();
+        let child = Command::new(program())
+            .args(["run", "--config"])
+            .arg(file)
+            .env_clear()
+            .env("DATABASE_URL", database_url)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Prober { child, _folder: folder }
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn migrate(database_url: &str) {
+    let output = Command::new(program())
+        .arg("migrate")
+        .env_clear()
+        .env("DATABASE_URL", database_url)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A server that answers every request with 200 and counts them.
+fn counting_server() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            if stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok();
+            }
+        }
+    });
+    (url, seen)
+}
+
+fn services_file(interval: &str, services: &[(&str, &str)]) -> String {
+    let mut text = format!("interval = \"{interval}\"\ntimeout = \"500ms\"\nretries = 0\n");
+    for (id, url) in services {
+        write!(text, "[[services]]\nid = \"{id}\"\nname = \"{id}\"\nurl = \"{url}\"\n").unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_hundred_thousand_rows_of_the_original_are_adopted_and_every_figure_equals_plain_sql() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    client
+        .batch_execute(
+            "SELECT setseed(0.7);
+             INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code, error)
+             SELECT (ARRAY['main', 'files', 'git', 'pass', 'ssh', 'gone'])[1 + n % 6],
+                    now() - (n / 6) * INTERVAL '40 minutes' - random() * INTERVAL '1 hour',
+                    CASE WHEN random() < 0.97 THEN 'online'
+                         ELSE (ARRAY['degraded', 'timeout', 'offline', 'nobody knows'])[1 + (random() * 3.99)::int % 4] END,
+                    (random() * 9000)::int, 200, NULL
+             FROM generate_series(1, 100000) n",
+        )
+        .unwrap();
+    migrate(&database.url);
+    let (url, _) = counting_server();
+    let _prober = Prober::start(&five_services_file(&url), &database.url);
+    let api = Api::start(Some(&database.url), &[]);
+    api.status_when("every service has a fresh check", |status| {
+        let services = status["services"].as_array().unwrap();
+        services.len() == 5
+            && services.iter().all(|service| service["status"] == "online" && service["stale"] == false)
+    });
+    compare(&api, &mut client);
+    let status = api.status();
+    assert!(status["services"].as_array().unwrap().iter().all(|service| service["uptime"]["30d"].is_f64()));
+}
+
+#[test]
+fn either_may_be_killed_and_the_other_does_not_notice() {
+    let (url, seen) = counting_server();
+    let database = Database::empty();
+    let services = services_file("1s", &[("main", &url)]);
+    let prober = Prober::start(&services, &database.url);
+    let api = Api::start(Some(&database.url), &[]);
+    api.status_when("it is online", |status| status["services"][0]["status"] == "online");
+
+    drop(api);
+    let before = seen.load(Ordering::SeqCst);
+    eventually("checks go on", || seen.load(Ordering::SeqCst) > before + 2);
+    let api = Api::start(Some(&database.url), &[]);
+    let status = api.status_when("it is back", |status| status["services"][0]["status"] == "online");
+    assert!(status["services"][0]["total_checks"].as_i64().unwrap() > i64::try_from(before).unwrap());
+
+    drop(prober);
+    assert_eq!(api.get("/status").status, 200);
+    assert_eq!(api.get("/readyz").status, 200);
+    let stale = api.status_when("it is stale and not green", |status| status["services"][0]["stale"] == true);
+    assert_eq!(
+        (&stale["services"][0]["status"], &stale["services"][0]["last_status"]),
+        (&"unknown".into(), &"online".into())
+    );
+    let _prober = Prober::start(&services, &database.url);
+    api.status_when("it is online again", |status| status["services"][0]["status"] == "online");
+}
+
+#[test]
+fn a_reader_of_the_original_table_serves_before_and_after_the_migration() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    let role = database.create_role();
+    client.batch_execute(&format!("GRANT SELECT ON service_checks TO {role}")).unwrap();
+    let api = Api::start(Some(&database.url_of(&role)), &[]);
+    eventually("it reads the database", || api.get("/readyz").status == 200);
+    assert_eq!(api.status()["source"], "empty");
+    let (url, _) = counting_server();
+    let _prober = Prober::start(&services_file("1h", &[("main", &url)]), &database.url);
+    api.status_when("it reads what the migration made", |status| status["services"][0]["status"] == "online");
+    let mut reader = postgres::Client::connect(&database.url_of(&role), postgres::NoTls).unwrap();
+    for table in ["service_checks", "status_totals", "status_rollups", "status_services", "status_probers"] {
+        reader.batch_execute(&format!("DELETE FROM {table}")).unwrap_err();
+    }
+}
+
+#[test]
+fn a_service_taken_out_of_the_file_leaves_the_page_and_keeps_its_history() {
+    let (url, _) = counting_server();
+    let database = Database::empty();
+    let both = Prober::start(&services_file("1h", &[("main", &url), ("git", &url)]), &database.url);
+    let api = Api::start(Some(&database.url), &[]);
+    api.status_when("both are online", |status| {
+        status["services"].as_array().unwrap().iter().filter(|service| service["status"] == "online").count()
+            == 2
+    });
+    drop(both);
+    let _one = Prober::start(&services_file("1h", &[("git", &url)]), &database.url);
+    api.status_when("one left", |status| status["services"].as_array().unwrap().len() == 1);
+    let rows =
+        database.connect().query_one("SELECT count(*) FROM service_checks WHERE service_id = 'main'", &[]);
+    assert_eq!(rows.unwrap().get::<_, i64>(0), 1);
+}

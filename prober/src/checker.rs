@@ -1,0 +1,85 @@
+//! One whole check: tries until one of them settles it, with the target's pause between them. Whose turn it
+//! is belongs to the schedule, what becomes of the check to the journal.
+
+use std::{fmt, io, sync::Arc};
+
+use chrono::Utc;
+use shared::Check;
+use tokio::{runtime::Handle, time::sleep};
+
+use crate::{
+    probe::Prober,
+    resolver::Resolver,
+    target::Target,
+    verdict::{deserves_another_try, judge},
+};
+
+/// Checks targets. Cheap to clone; all clones share what a check needs.
+#[derive(Debug, Clone)]
+pub struct Checker(Arc<Prober>);
+
+impl Checker {
+    /// A checker that looks names up as this machine does and trusts whom it trusts. Takes some milliseconds.
+    /// Blocking threads are those of the tokio runtime it is made in; 256 KiB of stack are enough for each.
+    ///
+    /// # Errors
+    /// When /etc/resolv.conf can't be made sense of.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new() -> Result<Checker, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Checker::with_resolver(Resolver::system()?))
+    }
+
+    /// As [`Checker::new`], with another way to look names up.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn with_resolver(resolver: Resolver) -> Checker {
+        Checker(Arc::new(Prober::new(resolver, Handle::current())))
+    }
+
+    /// One whole check, all tries of it; at most [`Target::tries_take`] and what waiting for a thread takes.
+    /// Dropped, it is abandoned: nothing comes of it, and a request on its way ends at its timeout.
+    ///
+    /// # Errors
+    /// When the fault is ours: there is no check then, for nothing is known about the target.
+    pub async fn check(&self, target: &Target) -> Result<Check, Broken> {
+        let began = Utc::now();
+        let mut tries = 1;
+        loop {
+            let reply = self.0.probe(target).await?;
+            if tries > target.retries || !deserves_another_try(target, &reply) {
+                return Ok(judge(target, began, tries, &reply));
+            }
+            sleep(target.retry_delay).await;
+            tries += 1;
+        }
+    }
+}
+
+/// Why a check could not be made, through no fault of the target.
+#[derive(Debug)]
+pub enum Broken {
+    /// The program has a mistake: a panic cost this check, and this check alone.
+    Panicked,
+    /// The runtime is shutting down.
+    Stopped,
+    /// This machine is out of descriptors, ports or memory.
+    OutOfResources(io::Error),
+    /// The target can't be asked for as it is configured.
+    Request(&'static str),
+}
+
+impl std::error::Error for Broken {}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Panicked => f.write_str("the check panicked"),
+            Broken::Stopped => f.write_str("the check was stopped"),
+            Broken::OutOfResources(error) => write!(f, "this machine is out of resources: {error}"),
+            Broken::Request(why) => write!(f, "the target can't be asked for: {why}"),
+        }
+    }
+}

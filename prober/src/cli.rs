@@ -1,0 +1,169 @@
+//! The command line of status-prober: what was asked, and the exit code that answers it.
+
+use std::{
+    io::{BufWriter, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Parser, Subcommand};
+use shared::{Check, Database, Status};
+
+use crate::{
+    config, daemon, migrate, once,
+    output::{self, Style},
+    target::Target,
+};
+
+/// Checks services on its own schedule and records the checks in PostgreSQL.
+///
+/// DATABASE_URL (postgresql://user:password@host:5432/database?sslmode=verify-full) names the database; without it
+/// services are checked and logged, and nothing is recorded. RUST_LOG sets what is logged (info).
+#[derive(Debug, Parser)]
+#[command(name = "status-prober", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// The services file
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "STATUS_CONFIG",
+        default_value = "/etc/status-monitor/services.toml"
+    )]
+    config: PathBuf,
+
+    /// A folder for what outlives the process
+    #[arg(long, global = true, value_name = "PATH", env = "STATE_DIRECTORY")]
+    state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check for ever and record (the default); SIGHUP reloads the services file
+    Run,
+    /// Validate the services file and print what would be checked
+    CheckConfig,
+    /// Check once now, print the results and record nothing; exit 0 when every service is online, 1 otherwise
+    Once {
+        /// Only these services
+        #[arg(value_name = "ID")]
+        ids: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring the database's schema up to date and exit
+    Migrate,
+}
+
+type Stdout = BufWriter<std::io::StdoutLock<'static>>;
+
+impl Cli {
+    /// Does what was asked: exit 0 done, 1 failed at run time, 2 bad usage or configuration.
+    pub fn answer(self) -> ExitCode {
+        match self.command.unwrap_or(Command::Run) {
+            Command::Run => run(self.config),
+            Command::CheckConfig => check_config(&self.config),
+            Command::Once { ids, json } => check_once(&self.config, &ids, json),
+            Command::Migrate => bring_up_to_date(),
+        }
+    }
+}
+
+fn run(services_file: PathBuf) -> ExitCode {
+    match daemon::run(services_file) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(daemon::Failed::Configuration(problems)) => refuse(&problems.to_string()),
+        Err(daemon::Failed::System(reason)) => fail(&reason),
+    }
+}
+
+fn check_config(services_file: &std::path::Path) -> ExitCode {
+    match config::load(services_file) {
+        Ok(services) => print(|out| output::write_plan(&services, style(), out)),
+        Err(problems) => refuse(&problems.to_string()),
+    }
+}
+
+fn check_once(services_file: &std::path::Path, ids: &[String], json: bool) -> ExitCode {
+    let services = match config::load(services_file) {
+        Ok(services) => services,
+        Err(problems) => return refuse(&problems.to_string()),
+    };
+    let known: Vec<String> = services.targets.iter().map(|target| target.id.clone()).collect();
+    if let Some(unknown) = ids.iter().find(|id| !known.contains(id)) {
+        return refuse(&format!("no service has the id {unknown:?}; write one of: {}", known.join(", ")));
+    }
+    let asked = |target: &Target| ids.is_empty() || ids.contains(&target.id);
+    let targets: Vec<Arc<Target>> = services.targets.into_iter().filter(asked).map(Arc::new).collect();
+    let checks = match daemon::runtime().map_err(|error| error.to_string()).and_then(|runtime| {
+        let checks = runtime.block_on(once::round(&targets));
+        runtime.shutdown_background();
+        checks
+    }) {
+        Ok(checks) => checks,
+        Err(reason) => return fail(&reason),
+    };
+    let results: Vec<(&Target, &Check)> = targets.iter().map(AsRef::as_ref).zip(&checks).collect();
+    let shown = print(|out| match json {
+        true => output::write_round_json(&results, out),
+        false => output::write_round(&results, style(), out),
+    });
+    if checks.iter().all(|check| check.status == Status::Online) { shown } else { ExitCode::FAILURE }
+}
+
+fn bring_up_to_date() -> ExitCode {
+    let database = match Database::from_environment("status-prober") {
+        Ok(Some(database)) => database,
+        Ok(None) => {
+            return refuse(
+                "DATABASE_URL is not set; write DATABASE_URL=postgresql://user:password@host:5432/database",
+            );
+        }
+        Err(malformed) => return refuse(&malformed.to_string()),
+    };
+    match database.connect().and_then(|mut client| migrate::bring_up_to_date(&mut client)) {
+        Ok(()) => print(|out| writeln!(out, "The schema of {database} is up to date.")),
+        Err(reason) => fail(&reason),
+    }
+}
+
+/// Colours and the width of the screen on a terminal, neither in a pipe.
+fn style() -> Style {
+    let terminal = std::io::stdout().is_terminal();
+    let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Style { colour, width: terminal.then_some(width) }
+}
+
+/// A reader that went away (`| head`) has seen what it wanted.
+fn print(write: impl FnOnce(&mut Stdout) -> std::io::Result<()>) -> ExitCode {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            fail(&format!("can't print: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Bad usage or configuration.
+fn refuse(problems: &str) -> ExitCode {
+    say(problems);
+    ExitCode::from(2)
+}
+
+/// Failed at run time.
+fn fail(reason: &str) -> ExitCode {
+    say(reason);
+    ExitCode::FAILURE
+}
+
+/// Plain lines for whoever started this; nobody is left to tell where standard error is gone.
+fn say(lines: &str) {
+    writeln!(std::io::stderr(), "{lines}").ok();
+}

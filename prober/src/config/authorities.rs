@@ -1,0 +1,36 @@
+//! `ca_file`: certificates that a service is trusted by instead of the system's, read once when the file is.
+
+use std::sync::Arc;
+
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use super::{file, section::Entry};
+
+/// A system's whole bundle is a quarter of it.
+const LONGEST_FILE: u64 = 1024 * 1024;
+
+/// Reads the certificates of a PEM file; a relative path begins at the folder of the services file.
+pub(super) fn read(entry: &Entry<'_>) -> Result<Arc<Vec<CertificateDer<'static>>>, String> {
+    let name = entry.string("the path of a PEM file in quotes")?.text;
+    let path = entry.reading.folder.join(name);
+    let pem = file::bounded(&path, LONGEST_FILE).map_err(|error| {
+        format!("can't be read: {error}; a relative path begins at the folder of this file")
+    })?;
+    certificates(&pem).map(Arc::new)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let broken =
+        || "holds a broken certificate; write the path of a PEM file with CA certificates".to_owned();
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|_| broken())?;
+    if found.is_empty() {
+        return Err("holds no certificate; write the path of a PEM file with CA certificates".to_owned());
+    }
+    let mut store = RootCertStore::empty();
+    found.iter().try_for_each(|certificate| store.add(certificate.clone())).map_err(|_| broken())?;
+    Ok(found)
+}

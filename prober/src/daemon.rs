@@ -1,0 +1,366 @@
+//! `status-prober run`: keeps every service's beat, hands what was measured to the journal, reloads and ends by
+//! signal. How a check is made is the checker's, how it is recorded the writer's.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use sd_notify::NotifyState;
+use shared::{Check, Database, Service, Status};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, sleep_until},
+};
+
+use crate::{
+    checker::{Broken, Checker},
+    config,
+    journal::{self, Journal},
+    schedule::{Schedule, Turn},
+    target::Target,
+    writer::Writer,
+};
+
+/// Checks at work at the same time, and so threads.
+pub const AT_ONCE: usize = 1024;
+/// What a thread of a check needs with TLS.
+pub const STACK_BYTES: usize = 256 << 10;
+
+/// At the end, running checks have this long to finish; then they are cut off and not recorded.
+const LAST_CHECKS: Duration = Duration::from_secs(5);
+/// At the end, the database has this long to take what was measured.
+const LAST_WRITES: Duration = Duration::from_secs(10);
+const LOOK_AT_THE_CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// A wall clock that moved more than this against the monotonic one was stepped, or the machine slept.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
+
+/// Runs until SIGTERM or SIGINT; then everything measured is recorded, within bounds.
+///
+/// # Errors
+/// At the start only: what the configuration or the system refuses, for people.
+pub fn run(services_file: PathBuf) -> Result<(), Failed> {
+    let services = config::load(&services_file).map_err(Failed::Configuration)?;
+    let system = |error: std::io::Error| Failed::System(error.to_string());
+    let runtime = runtime().map_err(system)?;
+    let journal = Arc::new(Journal::new(journal::CAPACITY));
+    let writer = start_writer(&journal).map_err(system)?;
+    let ended = runtime.block_on(async {
+        let mut daemon = Daemon {
+            services_file,
+            checker: Checker::new().map_err(|error| Failed::System(error.to_string()))?,
+            free: Arc::new(Semaphore::new(AT_ONCE)),
+            targets: Vec::new(),
+            watched: HashMap::new(),
+            schedule: Schedule::default(),
+            running: JoinSet::new(),
+            clock: Clock::start(),
+            journal,
+            writer,
+        };
+        daemon.load(services);
+        daemon.watch().await.map_err(system)?;
+        Ok(daemon.writer)
+    });
+    // Threads of checks that were cut off may still wait for their targets; nobody waits for them.
+    runtime.shutdown_background();
+    if let Some(writer) = ended? {
+        report_end(writer.finish(LAST_WRITES));
+    }
+    Ok(())
+}
+
+/// Why the daemon did not start.
+#[derive(Debug)]
+pub enum Failed {
+    /// The operator has to change something: exit code 2.
+    Configuration(config::Problems),
+    /// The system refused something: exit code 1.
+    System(String),
+}
+
+/// The runtime that checks run on: few threads that never block, and a bounded number that do.
+///
+/// # Errors
+/// Where the system gives no thread.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(AT_ONCE)
+        .thread_stack_size(STACK_BYTES)
+        .build()
+}
+
+fn start_writer(journal: &Arc<Journal>) -> std::io::Result<Option<Writer>> {
+    match Database::from_environment("status-prober") {
+        Ok(Some(database)) => {
+            log::info!("recording to {database}");
+            Writer::start(database, Arc::clone(journal)).map(Some)
+        }
+        Ok(None) => {
+            log::warn!("DATABASE_URL is not set: services are checked and logged, and nothing is recorded");
+            Ok(None)
+        }
+        Err(malformed) => {
+            log::error!(
+                "{malformed}. Services are checked and logged, and nothing is recorded until a restart"
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn report_end(lost: usize) {
+    match lost {
+        0 => log::info!("everything measured is recorded"),
+        lost => log::error!("{lost} checks are lost: the database did not take them within {LAST_WRITES:?}"),
+    }
+}
+
+struct Daemon {
+    services_file: PathBuf,
+    checker: Checker,
+    free: Arc<Semaphore>,
+    /// In the order of the file.
+    targets: Vec<Arc<Target>>,
+    watched: HashMap<String, Watched>,
+    schedule: Schedule,
+    running: JoinSet<(String, Result<Check, Broken>)>,
+    clock: Clock,
+    journal: Arc<Journal>,
+    writer: Option<Writer>,
+}
+
+struct Watched {
+    target: Arc<Target>,
+    last_status: Status,
+    checking: bool,
+}
+
+impl Daemon {
+    async fn watch(&mut self) -> std::io::Result<()> {
+        let mut reload = signal(SignalKind::hangup())?;
+        let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let mut look_at_the_clock = tokio::time::interval(LOOK_AT_THE_CLOCK_EVERY);
+        let mut skipped = Skipped::default();
+        tell_systemd(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
+        loop {
+            let due = self.schedule.next_due().unwrap_or_else(|| Instant::now() + LOOK_AT_THE_CLOCK_EVERY);
+            tokio::select! {
+                () = sleep_until(due.into()) => self.take_turns(&mut skipped),
+                Some(finished) = self.running.join_next() => self.finished(finished),
+                _ = reload.recv() => self.reload(),
+                _ = look_at_the_clock.tick() => {
+                    skipped.report();
+                    if self.clock.was_stepped() {
+                        self.publish();
+                    }
+                }
+                () = first(&mut ends) => break,
+            }
+        }
+        tell_systemd(&[NotifyState::Stopping]);
+        self.finish_checks().await;
+        Ok(())
+    }
+
+    fn take_turns(&mut self, skipped: &mut Skipped) {
+        while let Some(turn) = self.schedule.take_due(Instant::now()) {
+            skipped.turns += turn.skipped;
+            if !self.begin(&turn) {
+                skipped.turns += 1;
+            }
+        }
+    }
+
+    /// Begins the check of a turn; not while the last one of the same service is still at work.
+    fn begin(&mut self, turn: &Turn) -> bool {
+        let Some(watched) = self.watched.get_mut(&turn.id) else { return true };
+        if std::mem::replace(&mut watched.checking, true) {
+            return false;
+        }
+        let (id, target) = (turn.id.clone(), Arc::clone(&watched.target));
+        let (checker, free) = (self.checker.clone(), Arc::clone(&self.free));
+        self.running.spawn(async move {
+            let _place = free.acquire().await;
+            (id, checker.check(&target).await)
+        });
+        true
+    }
+
+    fn finished(&mut self, finished: Result<(String, Result<Check, Broken>), tokio::task::JoinError>) {
+        let (id, outcome) = match finished {
+            Ok(finished) => finished,
+            Err(error) => return log::error!("a check ended without a result: {error}"),
+        };
+        if let Some(watched) = self.watched.get_mut(&id) {
+            watched.checking = false;
+        }
+        match outcome {
+            Ok(check) => self.measured(check),
+            Err(broken) => log::error!("{id}: {broken}; nothing is recorded for this turn"),
+        }
+    }
+
+    fn measured(&mut self, check: Check) {
+        if let Some(watched) = self.watched.get_mut(&check.service_id) {
+            let before = std::mem::replace(&mut watched.last_status, check.status);
+            log_change(before, &check);
+        }
+        if self.writer.is_some() {
+            self.journal.push(check);
+        }
+    }
+
+    fn load(&mut self, services: config::Services) {
+        self.targets = services.targets.into_iter().map(Arc::new).collect();
+        let mut before = std::mem::take(&mut self.watched);
+        for target in &self.targets {
+            let (last_status, checking) = before
+                .remove(&target.id)
+                .map_or((Status::Unknown, false), |known| (known.last_status, known.checking));
+            self.watched
+                .insert(target.id.clone(), Watched { target: Arc::clone(target), last_status, checking });
+        }
+        let beats = self.targets.iter().map(|target| (target.id.as_str(), target.interval));
+        self.schedule.load(beats, Instant::now());
+        log::info!("{}", self.summary());
+        self.publish();
+    }
+
+    fn reload(&mut self) {
+        let began = NotifyState::monotonic_usec_now().ok();
+        tell_systemd(&[Some(NotifyState::Reloading), began].into_iter().flatten().collect::<Vec<_>>());
+        match config::load(&self.services_file) {
+            Ok(services) => self.load(services),
+            Err(problems) => {
+                problems.lines().for_each(|line| log::error!("{line}"));
+                log::error!("reload refused: the services stay as they were");
+            }
+        }
+        tell_systemd(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
+    }
+
+    fn publish(&mut self) {
+        let Some(writer) = &self.writer else { return };
+        self.clock = Clock::start();
+        let services = self.targets.iter().map(|target| visible(target, self.beat(target))).collect();
+        writer.publish(services);
+    }
+
+    fn beat(&self, target: &Target) -> DateTime<Utc> {
+        self.schedule.next_turn(&target.id).map_or_else(Utc::now, |next| self.clock.at(next))
+    }
+
+    async fn finish_checks(&mut self) {
+        let cut_off = sleep(LAST_CHECKS);
+        tokio::pin!(cut_off);
+        loop {
+            tokio::select! {
+                finished = self.running.join_next() => match finished {
+                    Some(finished) => self.finished(finished),
+                    None => return,
+                },
+                () = &mut cut_off => break,
+            }
+        }
+        log::info!("{} checks were still at work and are cut off, unrecorded", self.running.len());
+        self.running.abort_all();
+    }
+
+    fn summary(&self) -> String {
+        match self.targets.len() {
+            1 => "checking 1 service".into(),
+            n => format!("checking {n} services"),
+        }
+    }
+}
+
+/// A service as visitors see it.
+fn visible(target: &Target, beat: DateTime<Utc>) -> Service {
+    Service {
+        id: target.id.clone(),
+        name: target.name.clone(),
+        group: target.group.clone(),
+        link: target.link.clone(),
+        interval: target.interval,
+        timeout: target.timeout,
+        slow_after: target.slow_after,
+        tries_take: target.tries_take(),
+        beat,
+    }
+}
+
+fn log_change(before: Status, check: &Check) {
+    let (id, status) = (&check.service_id, check.status);
+    if before == status {
+        return;
+    }
+    match (&check.error, check.response_time_ms) {
+        (Some(error), _) => log::warn!("{id}: {before} -> {status}: {error}"),
+        (None, Some(ms)) => log::info!("{id}: {before} -> {status}, {ms} ms"),
+        (None, None) => log::info!("{id}: {before} -> {status}"),
+    }
+}
+
+async fn first(signals: &mut [Signal; 2]) {
+    let [term, interrupt] = signals;
+    tokio::select! {
+        _ = term.recv() => log::info!("SIGTERM: no new checks"),
+        _ = interrupt.recv() => log::info!("SIGINT: no new checks"),
+    }
+}
+
+/// Nothing happens where systemd did not start this process.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        log::warn!("systemd can't be told: {error}");
+    }
+}
+
+/// Turns that could not be kept, said in sum.
+#[derive(Default)]
+struct Skipped {
+    turns: u64,
+}
+
+impl Skipped {
+    fn report(&mut self) {
+        match std::mem::take(&mut self.turns) {
+            0 => {}
+            turns => log::warn!(
+                "{turns} turns were skipped: the check before was still at work, or the machine slept"
+            ),
+        }
+    }
+}
+
+/// The wall clock and the monotonic one at the same moment: beats are kept on the second and told by the first.
+struct Clock {
+    wall: DateTime<Utc>,
+    monotonic: Instant,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        Clock { wall: Utc::now(), monotonic: Instant::now() }
+    }
+
+    fn at(&self, instant: Instant) -> DateTime<Utc> {
+        self.wall + instant.saturating_duration_since(self.monotonic)
+            - self.monotonic.saturating_duration_since(instant)
+    }
+
+    fn was_stepped(&self) -> bool {
+        let off = (Utc::now() - self.at(Instant::now())).abs().to_std().unwrap_or_default();
+        if off > CLOCK_STEP {
+            log::warn!("the clock was set by {off:?}, or the machine slept; the beats go on");
+        }
+        off > CLOCK_STEP
+    }
+}

@@ -1,0 +1,223 @@
+//! Brings the schema up to date: adopts the table of the program before this one, applies `migrations/` under a
+//! lock, hands the right to read on, and widens the ids where that is cheap. Safe to run again, and by many at once.
+
+use std::fmt::Write as _;
+
+use postgres::{Client, Error, types::Type};
+use refinery::{Migration, Runner};
+use shared::database::explain;
+
+/// In order; a file that was released never changes.
+const MIGRATIONS: [(&str, &str); 3] = [
+    ("V1__service_checks", include_str!("../../migrations/0001_service_checks.sql")),
+    ("V2__services", include_str!("../../migrations/0002_services.sql")),
+    ("V3__statistics", include_str!("../../migrations/0003_statistics.sql")),
+];
+const HISTORY: &str = "status_migrations";
+
+/// The key of the lock under which schemas are changed: "status" in ASCII.
+const LOCK_KEY: i64 = 0x7374_6174_7573;
+
+/// A table up to this size is rewritten within about a second.
+const CHEAP_TO_WIDEN_BYTES: i64 = 64 << 20;
+
+const SCHEMA: &str = "
+    SELECT COALESCE((SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('service_checks')),
+                    quote_ident(current_schema()))";
+
+const COLUMNS: &str = "
+    SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute
+    WHERE attrelid = to_regclass('service_checks') AND attnum > 0 AND NOT attisdropped";
+
+const IN_THE_FUTURE: &str = "
+    SELECT service_id::text, count(*), max(timestamp)::text FROM service_checks
+    WHERE timestamp > now() + INTERVAL '60 s' GROUP BY service_id ORDER BY service_id";
+
+const GRANT_TO_READERS: &str = "
+    DO $$
+    DECLARE
+        reader TEXT;
+        relation TEXT;
+    BEGIN
+        FOR reader, relation IN
+            SELECT DISTINCT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END, c.oid::regclass::text
+            FROM pg_class checks, aclexplode(checks.relacl) acl, pg_class c
+            WHERE checks.oid = 'service_checks'::regclass AND acl.privilege_type = 'SELECT'
+              AND acl.grantee <> c.relowner
+              AND c.relnamespace = checks.relnamespace AND c.relkind = 'r' AND c.relname LIKE 'status\\_%'
+              AND pg_has_role(c.relowner, 'USAGE')
+              AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) held
+                              WHERE held.grantee = acl.grantee AND held.privilege_type = 'SELECT')
+        LOOP
+            EXECUTE format('GRANT SELECT ON %s TO %s', relation, reader);
+        END LOOP;
+    END
+    $$";
+
+const NARROW_IDS: &str = "
+    SELECT pg_table_size(c.oid), COALESCE((SELECT max(id) FROM service_checks), 0)::bigint,
+           COALESCE(pg_get_serial_sequence('service_checks', 'id'), '')
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.oid = 'service_checks'::regclass AND a.attname = 'id' AND a.atttypid = 'int4'::regtype";
+
+/// Brings the schema up to date. Leaves the session as it found it but for its `search_path`, which then begins
+/// with the schema of `service_checks`.
+///
+/// # Errors
+/// One line for people: a schema newer than this program, a table that is not what it should be, or what the
+/// database said.
+pub fn bring_up_to_date(client: &mut Client) -> Result<(), String> {
+    let failed = |what: &'static str| move |error: Error| format!("{what}: {}", explain(&error));
+    let schema: Option<String> = client
+        .query_typed_one(SCHEMA, &[])
+        .and_then(|row| row.try_get(0))
+        .map_err(failed("finding the schema"))?;
+    let schema =
+        schema.ok_or("no schema of the search_path exists: create one, or set search_path for this role")?;
+    client
+        .batch_execute(&format!("SET search_path = {schema}, pg_temp"))
+        .map_err(failed("choosing the schema"))?;
+    take_lock(client).map_err(failed("waiting for the lock of the schema"))?;
+    let changed = change(client);
+    // An unlock that fails means that the session is gone, and the lock with it.
+    client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK_KEY, Type::INT8)]).ok();
+    changed
+}
+
+fn take_lock(client: &mut Client) -> Result<(), Error> {
+    let key: [(&(dyn postgres::types::ToSql + Sync), Type); 1] = [(&LOCK_KEY, Type::INT8)];
+    if !client.query_typed_one("SELECT pg_try_advisory_lock($1)", &key)?.try_get::<_, bool>(0)? {
+        log::info!("another prober is bringing the schema up to date; waiting for it");
+        client.query_typed("SELECT pg_advisory_lock($1)", &key)?;
+    }
+    Ok(())
+}
+
+fn change(client: &mut Client) -> Result<(), String> {
+    let failed = |error: Error| format!("bringing the schema up to date: {}", explain(&error));
+    let columns = existing_columns(client).map_err(failed)?;
+    let adopting = !columns.is_empty() && applied_version(client).map_err(failed)?.is_none();
+    check_columns(&columns)?;
+    apply(client)?;
+    client.batch_execute(GRANT_TO_READERS).map_err(failed)?;
+    widen_ids(client).map_err(failed)?;
+    if adopting { report_the_future(client).map_err(failed) } else { Ok(()) }
+}
+
+fn existing_columns(client: &mut Client) -> Result<Vec<(String, String)>, Error> {
+    client.query_typed(COLUMNS, &[])?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// A table of that name which lacks what is needed is somebody else's, and is left alone.
+fn check_columns(columns: &[(String, String)]) -> Result<(), String> {
+    const NEEDED: [(&str, &[&str]); 7] = [
+        ("id", &["integer", "bigint"]),
+        ("service_id", &["character varying", "text"]),
+        ("timestamp", &["timestamp with time zone"]),
+        ("status", &["character varying", "text"]),
+        ("response_time", &["integer"]),
+        ("status_code", &["integer"]),
+        ("error", &["text"]),
+    ];
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let mut wrong = String::new();
+    for (name, types) in NEEDED {
+        match columns.iter().find(|(column, _)| column == name) {
+            Some((_, kind)) if types.contains(&kind.as_str()) => {}
+            Some((_, kind)) => write!(wrong, " {name} is {kind} and must be {};", types[0]).unwrap_or(()),
+            None => write!(wrong, " {name} is missing;").unwrap_or(()),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "the table service_checks can't be adopted:{wrong} alter or rename it, or name another database in DATABASE_URL"
+    ))
+}
+
+fn applied_version(client: &mut Client) -> Result<Option<i32>, Error> {
+    let exists = "SELECT to_regclass($1) IS NOT NULL";
+    if !client.query_typed_one(exists, &[(&HISTORY, Type::TEXT)])?.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    client.query_typed_one(&format!("SELECT max(version) FROM {HISTORY}"), &[])?.try_get(0)
+}
+
+fn apply(client: &mut Client) -> Result<(), String> {
+    let migrations: Vec<Migration> = MIGRATIONS
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    match applied_version(client).map_err(|error| explain(&error))? {
+        Some(applied) if applied > known => {
+            return Err(format!(
+                "the schema is at version {applied}, and this status-prober {} knows it up to {known}: \
+                 upgrade the prober (the checks that are there stay as they are)",
+                env!("CARGO_PKG_VERSION")
+            ));
+        }
+        Some(applied) if applied == known => return Ok(()),
+        applied => log::info!("bringing the schema from version {} to {known}", applied.unwrap_or(0)),
+    }
+    // All or nothing: refinery by itself would commit a migration before its entry in the history.
+    let mut runner = Runner::new(&migrations).set_grouped(true);
+    runner.set_migration_table_name(HISTORY);
+    runner
+        .run(client)
+        .map(drop)
+        .map_err(|error| format!("bringing the schema up to date: {}", explain_refinery(&error)))
+}
+
+fn explain_refinery(error: &refinery::Error) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(error) = inner.downcast_ref::<Error>() {
+            return explain(error);
+        }
+        cause = inner.source();
+    }
+    error.to_string()
+}
+
+/// The program before this one numbered its rows with 31 bits. The rewrite locks readers out, so only a small table
+/// is widened here; for another the log says how.
+fn widen_ids(client: &mut Client) -> Result<(), Error> {
+    const WIDEN: &str = "ALTER TABLE service_checks ALTER COLUMN id TYPE BIGINT";
+    let Some(row) = client.query_typed_opt(NARROW_IDS, &[])? else { return Ok(()) };
+    let (bytes, highest, sequence): (i64, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let widen_sequence =
+        if sequence.is_empty() { String::new() } else { format!("ALTER SEQUENCE {sequence} AS BIGINT") };
+    let refused = if bytes <= CHEAP_TO_WIDEN_BYTES {
+        match client.batch_execute(&format!("{WIDEN}; {widen_sequence}")) {
+            Ok(()) => {
+                log::info!("service_checks.id is now BIGINT");
+                return Ok(());
+            }
+            Err(error) => explain(&error),
+        }
+    } else {
+        format!("the table has {} MB and would be locked while it is rewritten", bytes >> 20)
+    };
+    log::warn!(
+        "service_checks.id is INTEGER and ends at 2147483647; {highest} is reached. It was not widened: {refused}. \
+         Before then, at a quiet time, run: {WIDEN}; {widen_sequence};"
+    );
+    Ok(())
+}
+
+fn report_the_future(client: &mut Client) -> Result<(), Error> {
+    for row in client.query_typed(IN_THE_FUTURE, &[])? {
+        let (service, count, newest): (String, i64, String) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        log::warn!(
+            "{count} adopted checks of {service} lie in the future, up to {newest}: the program before this one wrote \
+             local time as if it were UTC. They count; to correct them, update their timestamps"
+        );
+    }
+    Ok(())
+}

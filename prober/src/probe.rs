@@ -1,0 +1,156 @@
+//! One try: who is asked what, hop by hop, within one timeout. Lookups wait without a thread; a thread is
+//! taken for each request only once the addresses are known. What the reply means is the verdict's.
+
+mod buffers;
+mod connector;
+mod exchange;
+mod fault;
+mod pinned;
+mod redirect;
+mod request;
+mod socket;
+mod tls;
+mod trust;
+mod walk;
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use shared::Failure;
+use tokio::{runtime::Handle, task::AbortHandle, time::timeout};
+
+pub(crate) use fault::is_out_of_resources;
+
+use crate::{
+    checker::Broken,
+    resolver::{LookupError, Resolver},
+    target::{Family, Method, Target},
+    verdict::{Outcome, Phase, Reply},
+};
+use exchange::{Answer, Exchange};
+use fault::Fault;
+use redirect::Step;
+use trust::Trust;
+use walk::Walk;
+
+/// The most addresses of one host that are tried, one after the other.
+const ADDRESSES: usize = 4;
+
+/// What tries share: where names are looked up, who is trusted, whose threads may block.
+#[derive(Debug)]
+pub(crate) struct Prober {
+    resolver: Resolver,
+    trust: Trust,
+    runtime: Handle,
+}
+
+impl Prober {
+    pub(crate) fn new(resolver: Resolver, runtime: Handle) -> Prober {
+        Prober { resolver, trust: Trust::load(), runtime }
+    }
+
+    /// One try. Where HEAD is answered 405 or 501, it begins anew as GET in what is left of the timeout.
+    pub(crate) async fn probe(&self, target: &Target) -> Result<Reply, Broken> {
+        let reply = self.ask(target, target.method, target.timeout).await?;
+        let wants_get = matches!(reply.outcome, Outcome::Answered(405 | 501));
+        if target.method == Method::Head && wants_get {
+            return self.ask(target, Method::Get, target.timeout.saturating_sub(reply.elapsed)).await;
+        }
+        Ok(reply)
+    }
+
+    async fn ask(&self, target: &Target, method: Method, limit: Duration) -> Result<Reply, Broken> {
+        let mut walk = Walk::new(target, method, limit);
+        let outcome = match self.walk(&mut walk).await {
+            Ok(status) => Outcome::Answered(status),
+            Err(Fault::Late(phase)) => Outcome::TimedOut(phase),
+            Err(Fault::Failed(failure, detail)) => Outcome::Failed(failure, detail),
+            Err(Fault::Ours(broken)) => return Err(broken),
+        };
+        Ok(Reply { elapsed: walk.spent, outcome })
+    }
+
+    async fn walk(&self, walk: &mut Walk<'_>) -> Result<u16, Fault> {
+        loop {
+            let addresses = self.find(walk).await?;
+            let answer = self.exchange(walk, addresses).await?;
+            match redirect::step(&walk.url, walk.followed, answer.status, answer.location.as_deref()) {
+                Step::Stay => return Ok(answer.status),
+                Step::Refuse(failure, detail) => return Err(Fault::Failed(failure, detail)),
+                Step::Follow(url) => walk.follow(url),
+            }
+        }
+    }
+
+    /// The addresses of the present hop that may be connected to.
+    async fn find(&self, walk: &mut Walk<'_>) -> Result<Vec<SocketAddr>, Fault> {
+        let host = walk.url.host().ok_or(Fault::Ours(Broken::Request("its URL has no host")))?;
+        let port =
+            walk.url.port_or_known_default().ok_or(Fault::Ours(Broken::Request("its URL has no port")))?;
+        let began = Instant::now();
+        let found = timeout(walk.left(), self.resolver.lookup(host, walk.target.family)).await;
+        walk.spent += began.elapsed();
+        let name = walk.url.host_str().unwrap_or_default();
+        let found = found.map_err(|_| Fault::Late(Phase::Lookup(name.to_owned())))?;
+        let mut addresses = found.map_err(|error| explain(error, name))?;
+        walk.admit(&mut addresses)?;
+        Ok(addresses.into_iter().take(ADDRESSES).map(|address| SocketAddr::new(address, port)).collect())
+    }
+
+    async fn exchange(&self, walk: &mut Walk<'_>, addresses: Vec<SocketAddr>) -> Result<Answer, Fault> {
+        let request =
+            request::request(walk.target, walk.method, &walk.url, walk.at_origin).map_err(Fault::Ours)?;
+        let first = addresses[0];
+        let trust = self.trust.of(walk.target.authorities.as_ref());
+        let exchange = Exchange { request, addresses, trust, limit: walk.left() };
+        let (took, result) = on_thread(&self.runtime, move || exchange.run()).await.map_err(Fault::Ours)?;
+        walk.spent += took;
+        let answer = result?;
+        if walk.spent > walk.limit { Err(Fault::Late(Phase::Headers(first))) } else { Ok(answer) }
+    }
+}
+
+/// Runs what may block. When the returned future is dropped before a thread has begun with it, none will.
+async fn on_thread<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Broken> {
+    let task = runtime.spawn_blocking(work);
+    let _abandon = AbandonOnDrop(task.abort_handle());
+    task.await.map_err(|error| if error.is_panic() { Broken::Panicked } else { Broken::Stopped })
+}
+
+struct AbandonOnDrop(AbortHandle);
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn explain(error: LookupError, host: &str) -> Fault {
+    let detail = match error {
+        LookupError::NoSuchName => format!("no such name ({host})"),
+        LookupError::NoAddress(Family::Any) => format!("the name has no address ({host})"),
+        LookupError::NoAddress(Family::V4) => format!("no IPv4 address ({host})"),
+        LookupError::NoAddress(Family::V6) => format!("no IPv6 address ({host})"),
+        LookupError::Refused(answer) => format!("name server: {answer} ({host})"),
+        LookupError::Unreachable(why) => format!("name server: {why} ({host})"),
+        LookupError::OutOfResources(error) => return Fault::Ours(Broken::OutOfResources(error)),
+    };
+    Fault::Failed(Failure::Dns, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_costs_its_own_check_and_no_other() {
+        let runtime = Handle::current();
+        assert!(matches!(on_thread(&runtime, || panic!("on purpose")).await, Err::<(), _>(Broken::Panicked)));
+        assert_eq!(on_thread(&runtime, || 7).await.unwrap(), 7);
+    }
+}

@@ -1,0 +1,145 @@
+//! All SQL of the prober that writes, one function each. What is written when is the writer's.
+
+use postgres::{
+    Client, Error, Transaction,
+    types::{ToSql, Type},
+};
+use shared::Service;
+use uuid::Uuid;
+
+use crate::journal::Batch;
+
+/// A wait for a lock or a statement ends by itself, so that the writer can say what is wrong and try again.
+const BOUND_EVERY_WAIT: &str = "SET statement_timeout = '15s'; SET lock_timeout = '5s'; \
+     SET idle_in_transaction_session_timeout = '60s'";
+
+const ENROL: &str = "
+    INSERT INTO status_probers (id, version) VALUES ($1, $2)
+    ON CONFLICT (id) DO UPDATE SET version = EXCLUDED.version, heartbeat_at = clock_timestamp()";
+
+// A journal that was not heard of for so long is gone for good.
+const FORGET_THE_GONE: &str =
+    "DELETE FROM status_probers WHERE heartbeat_at < clock_timestamp() - INTERVAL '90 days'";
+
+const HEARTBEAT: &str = "UPDATE status_probers SET heartbeat_at = clock_timestamp() WHERE id = $1";
+
+const LAST_SEQ: &str = "SELECT last_seq FROM status_probers WHERE id = $1 FOR UPDATE";
+
+const INSERT_CHECKS: &str = "
+    INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code, error)
+    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::int[], $5::int[], $6::text[])";
+
+const MOVE_LAST_SEQ: &str =
+    "UPDATE status_probers SET last_seq = $2, heartbeat_at = clock_timestamp() WHERE id = $1";
+
+const DELETE_SERVICES: &str = "DELETE FROM status_services";
+
+const INSERT_SERVICES: &str = "
+    INSERT INTO status_services
+        (id, position, name, group_name, link, interval_ms, timeout_ms, slow_after_ms, tries_take_ms, beat)
+    SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                         $8::bigint[], $9::bigint[], $10::timestamptz[])";
+
+const MARK_SERVICES_FILE: &str = "
+    UPDATE status_services_file SET revision = revision + 1, loaded_by = $1, loaded_at = clock_timestamp()";
+
+/// Bounds every wait of this session at the server.
+///
+/// # Errors
+/// Those of the database.
+pub fn bound_every_wait(client: &mut Client) -> Result<(), Error> {
+    client.batch_execute(BOUND_EVERY_WAIT)
+}
+
+/// Enters a journal into the ledger, or finds it there; the first heartbeat of this session.
+///
+/// # Errors
+/// Those of the database.
+pub fn enrol(client: &mut Client, journal: Uuid) -> Result<(), Error> {
+    client.execute_typed(ENROL, &[(&journal, Type::UUID), (&env!("CARGO_PKG_VERSION"), Type::TEXT)])?;
+    client.execute_typed(FORGET_THE_GONE, &[]).map(drop)
+}
+
+/// Says that the prober is alive; `false` where the ledger does not know the journal (any more).
+///
+/// # Errors
+/// Those of the database.
+pub fn heartbeat(client: &mut Client, journal: Uuid) -> Result<bool, Error> {
+    client.execute_typed(HEARTBEAT, &[(&journal, Type::UUID)]).map(|rows| rows == 1)
+}
+
+/// Records a batch exactly once: only checks past the ledger's `last_seq` are inserted, and it moves, in one
+/// transaction. A lost acknowledgement, a replay or a second connection changes nothing. Gives the number of checks
+/// inserted; `None` where the ledger does not know the journal (any more).
+///
+/// # Errors
+/// Those of the database; then nothing of the batch was recorded, or all of it and the answer was lost.
+pub fn record(client: &mut Client, journal: Uuid, batch: &Batch) -> Result<Option<usize>, Error> {
+    let mut transaction = client.transaction()?;
+    let Some(ledger) = transaction.query_typed_opt(LAST_SEQ, &[(&journal, Type::UUID)])? else {
+        return Ok(None);
+    };
+    let known = number(ledger.try_get::<_, i64>(0)?).saturating_sub(batch.first_seq.saturating_sub(1));
+    let new = &batch.checks[usize::try_from(known).unwrap_or(usize::MAX).min(batch.checks.len())..];
+    if !new.is_empty() {
+        insert_checks(&mut transaction, new)?;
+        let last_seq = i64::try_from(batch.last_seq()).unwrap_or(i64::MAX);
+        transaction.execute_typed(MOVE_LAST_SEQ, &[(&journal, Type::UUID), (&last_seq, Type::INT8)])?;
+    }
+    transaction.commit()?;
+    Ok(Some(new.len()))
+}
+
+fn insert_checks(transaction: &mut Transaction<'_>, checks: &[shared::Check]) -> Result<(), Error> {
+    transaction
+        .execute_typed(
+            INSERT_CHECKS,
+            &[
+                (&column(checks, |check| check.service_id.as_str()), Type::TEXT_ARRAY),
+                (&column(checks, |check| check.timestamp), Type::TIMESTAMPTZ_ARRAY),
+                (&column(checks, |check| check.status.as_str()), Type::TEXT_ARRAY),
+                (&column(checks, |check| check.response_time_ms), Type::INT4_ARRAY),
+                (&column(checks, |check| check.status_code.map(i32::from)), Type::INT4_ARRAY),
+                (&column(checks, |check| check.error.as_deref()), Type::TEXT_ARRAY),
+            ],
+        )
+        .map(drop)
+}
+
+/// Publishes the services in force, in this order, in place of those before.
+///
+/// # Errors
+/// Those of the database; then nothing changed.
+pub fn publish_services(client: &mut Client, journal: Uuid, services: &[Service]) -> Result<(), Error> {
+    let mut transaction = client.transaction()?;
+    // First, so that two probers that load a file at once take turns.
+    transaction.execute_typed(MARK_SERVICES_FILE, &[(&journal, Type::UUID)])?;
+    transaction.execute_typed(DELETE_SERVICES, &[])?;
+    let positions: Vec<i32> = (0..).take(services.len()).collect();
+    let columns: [(&(dyn ToSql + Sync), Type); 10] = [
+        (&column(services, |service| service.id.as_str()), Type::TEXT_ARRAY),
+        (&positions, Type::INT4_ARRAY),
+        (&column(services, |service| service.name.as_str()), Type::TEXT_ARRAY),
+        (&column(services, |service| service.group.as_deref()), Type::TEXT_ARRAY),
+        (&column(services, |service| service.link.as_deref()), Type::TEXT_ARRAY),
+        (&column(services, |service| milliseconds(service.interval)), Type::INT8_ARRAY),
+        (&column(services, |service| milliseconds(service.timeout)), Type::INT8_ARRAY),
+        (&column(services, |service| milliseconds(service.slow_after)), Type::INT8_ARRAY),
+        (&column(services, |service| milliseconds(service.tries_take)), Type::INT8_ARRAY),
+        (&column(services, |service| service.beat), Type::TIMESTAMPTZ_ARRAY),
+    ];
+    transaction.execute_typed(INSERT_SERVICES, &columns)?;
+    transaction.commit()
+}
+
+fn column<'a, R, V>(rows: &'a [R], value: impl Fn(&'a R) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
+}
+
+fn milliseconds(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn number(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}

@@ -1,0 +1,172 @@
+//! The one thread that owns the connection: records what the journal holds, publishes the services in force,
+//! and leaves a heartbeat. It may hang in the database or lose it without harm to checks.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use postgres::{Client, Error};
+use shared::{Database, Service, database::explain, retry::Retry};
+
+use crate::{
+    journal::{Batch, Journal},
+    migrate, store,
+};
+
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
+const BATCH: usize = 500;
+/// A server that takes longer to answer nothing at all is frozen.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// What the rest of the prober holds of the writer.
+pub struct Writer {
+    journal: Arc<Journal>,
+    services: Arc<Mutex<Option<Vec<Service>>>>,
+    thread: JoinHandle<usize>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(database: Database, journal: Arc<Journal>) -> std::io::Result<Writer> {
+        let services = Arc::new(Mutex::new(None));
+        let session = Session {
+            database,
+            journal: Arc::clone(&journal),
+            services: Arc::clone(&services),
+            published: None,
+            in_hand: None,
+            retry: Retry::default(),
+        };
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || session.run())?;
+        Ok(Writer { journal, services, thread })
+    }
+
+    /// Publishes these services as soon as the database allows it.
+    pub fn publish(&self, services: Vec<Service>) {
+        *self.services.lock().unwrap_or_else(PoisonError::into_inner) = Some(services);
+        self.journal.nudge();
+    }
+
+    /// Closes the journal and waits for the last check to be recorded, for at most `patience`. Gives the number of
+    /// checks that were measured and not recorded.
+    pub fn finish(self, patience: Duration) -> usize {
+        self.journal.close();
+        let end = Instant::now() + patience;
+        while !self.thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.thread.is_finished() {
+            return self.thread.join().unwrap_or(0) + self.journal.waiting();
+        }
+        // It hangs in the database; what it has in hand may or may not have arrived.
+        self.journal.waiting()
+    }
+}
+
+struct Session {
+    database: Database,
+    journal: Arc<Journal>,
+    services: Arc<Mutex<Option<Vec<Service>>>>,
+    /// What every new session publishes again: the database may be another one now.
+    published: Option<Vec<Service>>,
+    in_hand: Option<Batch>,
+    retry: Retry,
+}
+
+impl Session {
+    /// Until the journal is closed and empty, or closed and the database away. Gives the checks left in hand.
+    fn run(mut self) -> usize {
+        loop {
+            let Err(reason) = self.connect().and_then(|client| self.serve(client)) else { return 0 };
+            if self.retry.is_news(&reason) {
+                let waiting = self.waiting();
+                log::error!("database: {reason}. Checks go on, {waiting} wait in the journal; trying again");
+            }
+            self.report_dropped();
+            if self.journal.is_closed() {
+                return self.in_hand.map_or(0, |batch| batch.checks.len());
+            }
+            let pause = self.retry.pause();
+            self.journal.wait_for_close(Instant::now() + pause);
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.journal.waiting() + self.in_hand.as_ref().map_or(0, |batch| batch.checks.len())
+    }
+
+    fn connect(&mut self) -> Result<Client, String> {
+        let mut client = self.database.connect()?;
+        migrate::bring_up_to_date(&mut client)?;
+        store::bound_every_wait(&mut client).map_err(|error| explain(&error))?;
+        self.enrol(&mut client).map_err(|error| explain(&error))?;
+        log::info!("database: connected; {} checks wait in the journal", self.waiting());
+        Ok(client)
+    }
+
+    fn enrol(&mut self, client: &mut Client) -> Result<(), Error> {
+        store::enrol(client, self.journal.id)?;
+        match &self.published {
+            Some(services) => store::publish_services(client, self.journal.id, services),
+            None => Ok(()),
+        }
+    }
+
+    fn serve(&mut self, mut client: Client) -> Result<(), String> {
+        let failed = |error: Error| format!("writing: {}", explain(&error));
+        let mut heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
+        loop {
+            self.journal.wait(heartbeat_due);
+            let closed = self.journal.is_closed();
+            client.is_valid(SIGN_OF_LIFE).map_err(failed)?;
+            self.publish(&mut client).map_err(failed)?;
+            while self.record(&mut client).map_err(failed)? {}
+            if Instant::now() >= heartbeat_due {
+                if !store::heartbeat(&mut client, self.journal.id).map_err(failed)? {
+                    self.enrol(&mut client).map_err(failed)?;
+                }
+                heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
+            }
+            self.retry.recovered();
+            if closed {
+                return Ok(());
+            }
+        }
+    }
+
+    fn publish(&mut self, client: &mut Client) -> Result<(), Error> {
+        let services = self.services.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if services.is_some() {
+            self.published = services;
+            self.enrol(client)?;
+        }
+        Ok(())
+    }
+
+    /// Records one batch; `false` where there was none.
+    fn record(&mut self, client: &mut Client) -> Result<bool, Error> {
+        if self.in_hand.is_none() {
+            self.in_hand = self.journal.take(BATCH);
+        }
+        let Some(batch) = &self.in_hand else { return Ok(false) };
+        match store::record(client, self.journal.id, batch)? {
+            Some(_) => self.in_hand = None,
+            None => self.enrol(client)?,
+        }
+        Ok(true)
+    }
+
+    fn report_dropped(&self) {
+        let dropped = self.journal.take_dropped();
+        if dropped > 0 {
+            log::error!(
+                "{dropped} checks were dropped unrecorded: the journal was full while the database was away"
+            );
+        }
+    }
+}

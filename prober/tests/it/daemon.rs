@@ -1,0 +1,266 @@
+//! The daemon against real servers and a real PostgreSQL: what is measured is recorded, through loss, reload and end.
+
+use std::process::Command;
+
+use shared::testing::{Cluster, Database, eventually, free_port};
+
+use crate::{
+    process::{Setup, every_second},
+    servers::Server,
+};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+fn count(client: &mut postgres::Client, of: &str) -> i64 {
+    client.query_one(&format!("SELECT count(*) FROM {of}"), &[]).unwrap().get(0)
+}
+
+#[test]
+fn a_check_is_recorded_as_it_was_measured_and_the_services_are_published() {
+    let server = Server::saying(OK);
+    let database = Database::empty();
+    let setup = Setup::of(&format!(
+        "interval = \"1h\"\n[[services]]\nid = \"main\"\nname = \"Haupt\"\ngroup = \"Web\"\nurl = \"{}\"\n
+         link = \"https://example.org\"\n[[services]]\nid = \"git\"\nname = \"git\"\nurl = \"{}\"\nlink = false\n",
+        server.url("/"),
+        server.url("/secret-path")
+    ));
+    let mut daemon = setup.start(Some(&database.url));
+    daemon.logged("git: unknown -> online");
+    assert_eq!(daemon.stop().code(), Some(0));
+    let mut client = database.connect();
+    let row = client
+        .query_one("SELECT status, status_code, error, response_time >= 0, age(now(), timestamp) < '1 min' FROM service_checks WHERE service_id = 'main'", &[])
+        .unwrap();
+    assert_eq!(
+        (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4)),
+        ("online", 200, None::<&str>, true, true)
+    );
+    let services = client
+        .query("SELECT id::text, name, group_name, link, interval_ms, tries_take_ms FROM status_services ORDER BY position", &[])
+        .unwrap();
+    let shown: Vec<(&str, &str, Option<&str>, Option<&str>)> =
+        services.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    assert_eq!(
+        shown,
+        [("main", "Haupt", Some("Web"), Some("https://example.org")), ("git", "git", None, None)]
+    );
+    assert_eq!((services[0].get::<_, i64>(4), services[0].get::<_, i64>(5)), (3_600_000, 22_000));
+    let leaked: String =
+        client.query_one("SELECT string_agg(s::text, '') FROM status_services s", &[]).unwrap().get(0);
+    assert!(!leaked.contains("secret-path"), "the probed URL is not stored");
+}
+
+#[test]
+fn without_a_database_it_checks_and_says_that_nothing_is_recorded() {
+    let server = Server::saying(OK);
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    let mut daemon = setup.start(None);
+    daemon.logged("DATABASE_URL is not set");
+    daemon.logged("main: unknown -> online");
+    eventually("turns go on", || server.requests().len() >= 3);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_change_of_state_is_one_line() {
+    let server =
+        Server::answering(|n, _| if n < 2 { OK.into() } else { b"HTTP/1.1 503 No\r\n\r\n".to_vec() });
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    let mut daemon = setup.start(None);
+    let line = daemon.logged("main: online -> degraded");
+    assert!(line.contains("status: HTTP 503, after 1 try"), "{line}");
+    eventually("it stays so", || server.requests().len() >= 5);
+    daemon.stop();
+    let lines = daemon.rest_of_log();
+    assert_eq!(lines.iter().filter(|line| line.contains("main: ")).count(), 2, "{lines:#?}");
+}
+
+#[test]
+fn every_check_that_the_server_saw_is_recorded_once_through_a_lost_database() {
+    let server = Server::saying(OK);
+    let mut cluster = Cluster::start(&[]);
+    let name = cluster.empty().name;
+    let url = cluster.url(&name, "postgres");
+    let setup =
+        Setup::every_second(&[("a", &server.url("/a")), ("b", &server.url("/b")), ("c", &server.url("/c"))]);
+    let mut daemon = setup.start(Some(&url));
+    eventually("some are recorded", || server.requests().len() >= 6);
+    cluster.stop();
+    let at_the_loss = server.requests().len();
+    daemon.logged("Checks go on");
+    eventually("checks go on", || server.requests().len() >= at_the_loss + 6);
+    cluster.start_again();
+    let mut client = cluster.connect(&name);
+    eventually("what waited is recorded", || count(&mut client, "service_checks") > at_the_loss as i64 + 6);
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(count(&mut client, "service_checks"), server.requests().len() as i64);
+    assert_eq!(
+        count(&mut client, "(SELECT DISTINCT service_id, timestamp FROM service_checks) d"),
+        server.requests().len() as i64
+    );
+}
+
+#[test]
+fn a_database_that_is_away_at_start_is_waited_for_and_loses_nothing() {
+    let server = Server::saying(OK);
+    let mut cluster = Cluster::start(&[]);
+    let name = cluster.empty().name;
+    let url = cluster.url(&name, "postgres");
+    cluster.stop();
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    let mut daemon = setup.start(Some(&url));
+    daemon.logged("database: ");
+    eventually("checks go on", || server.requests().len() >= 3);
+    cluster.start_again();
+    let mut client = cluster.connect(&name);
+    daemon.logged("database: connected");
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(count(&mut client, "service_checks"), server.requests().len() as i64);
+}
+
+#[test]
+fn a_wrong_password_and_a_missing_database_are_said_with_what_to_do() {
+    let port = free_port();
+    let cluster = Cluster::start(&["-c", "listen_addresses=127.0.0.1", "-c", &format!("port={port}")]);
+    cluster.connect("postgres").batch_execute("CREATE ROLE anna LOGIN PASSWORD 'right'").unwrap();
+    let setup = Setup::every_second(&[("main", "http://127.0.0.1:9/")]);
+    for (place, said) in [
+        ("anna:s3cret@127.0.0.1/postgres", "set the right password in DATABASE_URL"),
+        ("anna:right@127.0.0.1/nowhere", "create the database (createdb)"),
+        ("anna:right@127.0.0.1/postgres", "run deploy/roles.sql"),
+        ("anna:right@db.invalid/postgres", "the host's name is not known"),
+    ] {
+        let (server, database) = place.rsplit_once('/').unwrap();
+        let mut daemon = setup.start(Some(&format!("postgresql://{server}:{port}/{database}")));
+        daemon.logged(said);
+        daemon.logged("main: unknown -> ");
+        assert_eq!(daemon.stop().code(), Some(0), "it went on checking");
+        let log = daemon.rest_of_log().join("\n");
+        assert!(!log.contains("s3cret") && !log.contains("right@"), "{log}");
+    }
+}
+
+#[test]
+fn sighup_loads_the_file_anew_and_a_bad_file_changes_nothing() {
+    let server = Server::saying(OK);
+    let database = Database::empty();
+    let setup = Setup::every_second(&[("a", &server.url("/a"))]);
+    let mut daemon = setup.start(Some(&database.url));
+    daemon.logged("a: unknown -> online");
+    setup.replace("[[services]]\nid = 7\n");
+    daemon.signal("HUP");
+    daemon.logged("services.toml:2: ");
+    daemon.logged("reload refused: the services stay as they were");
+    let before = server.requests().len();
+    eventually("a is checked all the same", || server.requests().len() > before + 1);
+    setup.replace(&every_second(&[("b", &server.url("/b")), ("a", &server.url("/a"))]));
+    daemon.signal("HUP");
+    daemon.logged("b: unknown -> online");
+    let mut client = database.connect();
+    eventually("the order of the file is published", || {
+        let rows = client.query("SELECT id::text FROM status_services ORDER BY position", &[]).unwrap();
+        rows.iter().map(|row| row.get::<_, String>(0)).collect::<String>() == "ba"
+    });
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(
+        count(&mut client, "service_checks"),
+        server.requests().len() as i64,
+        "no turn was doubled or lost"
+    );
+}
+
+#[test]
+fn a_check_that_is_cut_off_by_the_end_is_not_recorded_as_a_failure() {
+    let silent = Server::raw(|stream| {
+        std::io::Read::read(&mut &stream, &mut [0; 1024]).ok();
+        std::thread::park();
+    });
+    let database = Database::empty();
+    let setup = Setup::of(&format!(
+        "interval = \"1h\"\ntimeout = \"10m\"\nretries = 0\n[[services]]\nid = \"silent\"\nname = \"silent\"\nurl = \"{}\"\n",
+        silent.url("/")
+    ));
+    let mut daemon = setup.start(Some(&database.url));
+    daemon.logged("database: connected");
+    eventually("it is asked", || silent.accepted() > 0);
+    assert_eq!(daemon.stop().code(), Some(0));
+    daemon.logged("1 checks were still at work and are cut off, unrecorded");
+    assert_eq!(count(&mut database.connect(), "service_checks"), 0);
+}
+
+#[test]
+fn what_waits_at_the_end_without_a_database_is_counted_in_the_log() {
+    let server = Server::saying(OK);
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    let mut daemon = setup.start(Some("postgresql://u@127.0.0.1:9/db"));
+    daemon.logged("main: unknown -> online");
+    assert_eq!(daemon.stop().code(), Some(0));
+    let log = daemon.rest_of_log().join("\n");
+    assert!(log.contains("checks are lost") || log.contains("check is lost"), "{log}");
+}
+
+#[test]
+fn a_prober_that_was_killed_comes_back_and_nothing_is_doubled() {
+    let server = Server::saying(OK);
+    let database = Database::empty();
+    let setup = Setup::every_second(&[("a", &server.url("/a")), ("b", &server.url("/b"))]);
+    let mut client = database.connect();
+    for round in 0..3 {
+        let mut daemon = setup.start(Some(&database.url));
+        daemon.logged("b: unknown -> online");
+        let target = (round + 1) * 4;
+        eventually("they are recorded", || server.requests().len() >= target);
+        daemon.kill();
+    }
+    let mut last = setup.start(Some(&database.url));
+    last.logged("b: unknown -> online");
+    assert_eq!(last.stop().code(), Some(0));
+    let (seen, recorded) = (server.requests().len() as i64, count(&mut client, "service_checks"));
+    assert!(
+        recorded <= seen && recorded >= seen - 3 * 4,
+        "{recorded} of {seen}: at most what was in flight is missing"
+    );
+    assert_eq!(count(&mut client, "(SELECT DISTINCT service_id, timestamp FROM service_checks) d"), recorded);
+}
+
+#[test]
+fn a_heartbeat_is_left_and_the_next_turn_is_published() {
+    let server = Server::saying(OK);
+    let database = Database::empty();
+    let setup =
+        Setup::of(&format!("[[services]]\nid = \"main\"\nname = \"main\"\nurl = \"{}\"\n", server.url("/")));
+    let daemon = setup.start(Some(&database.url));
+    daemon.logged("main: unknown -> online");
+    daemon.logged("database: connected");
+    let mut client = database.connect();
+    eventually("the check is recorded", || count(&mut client, "service_checks") == 1);
+    let recent = "status_probers WHERE heartbeat_at > clock_timestamp() - INTERVAL '1 min'";
+    assert_eq!(count(&mut client, recent), 1);
+    let on_the_beat =
+        "status_services s, service_checks c WHERE abs(extract(epoch FROM s.beat - c.timestamp)) < 60";
+    assert_eq!(count(&mut client, on_the_beat), 1, "the first check was at its beat");
+}
+
+#[test]
+fn systemd_is_told_when_it_is_ready_reloads_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let next = || {
+        let mut buffer = [0; 1024];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let server = Server::saying(OK);
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    let mut command: Command = setup.command(&["run"]);
+    command.env("NOTIFY_SOCKET", &path);
+    let mut daemon = crate::process::Daemon::start(command);
+    assert_eq!(next(), "READY=1\nSTATUS=checking 1 service\n");
+    daemon.signal("HUP");
+    assert!(next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(next(), "READY=1\nSTATUS=checking 1 service\n");
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(next(), "STOPPING=1\n");
+}

@@ -1,0 +1,255 @@
+//! The schema: new, adopted, shared by many probers, and newer than the program.
+
+use postgres::Client;
+use prober::migrate::bring_up_to_date;
+use shared::testing::Database;
+
+/// As the program before this one made it, its index too.
+const ORIGINAL: &str = "
+    CREATE TABLE service_checks (
+        id SERIAL PRIMARY KEY,
+        service_id VARCHAR(50) NOT NULL,
+        timestamp TIMESTAMPTZ NOT NULL DEFAULT NOW(),
+        status VARCHAR(20) NOT NULL,
+        response_time INTEGER,
+        status_code INTEGER,
+        error TEXT
+    );
+    CREATE INDEX IF NOT EXISTS idx_service_checks_service_timestamp ON service_checks (service_id, timestamp DESC);
+    INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code)
+    SELECT (ARRAY['main', 'files', 'git'])[1 + n % 3], now() - n * INTERVAL '2 hours',
+           (ARRAY['online', 'degraded', 'timeout', 'offline', 'weird'])[1 + n % 5], n, 200
+    FROM generate_series(1, 1000) n";
+
+fn one(client: &mut Client, query: &str) -> String {
+    client
+        .query_one(&format!("SELECT ({query})::text"), &[])
+        .unwrap()
+        .get::<_, Option<String>>(0)
+        .unwrap_or_default()
+}
+
+fn assert_counts_are_right(client: &mut Client) {
+    let wrong = "
+        SELECT count(*) FROM (
+            SELECT service_id, date_trunc('hour', timestamp, 'UTC') AS hour,
+                   count(*) FILTER (WHERE status = 'online') AS online,
+                   count(*) FILTER (WHERE status = 'degraded') AS degraded,
+                   count(*) FILTER (WHERE status = 'timeout') AS timeout,
+                   count(*) FILTER (WHERE status = 'offline') AS offline, count(*) AS total
+            FROM service_checks GROUP BY 1, 2
+        ) raw FULL JOIN (SELECT * FROM status_rollups WHERE total > 0) counted USING (service_id, hour)
+        WHERE (raw.online, raw.degraded, raw.timeout, raw.offline, raw.total)
+            IS DISTINCT FROM (counted.online, counted.degraded, counted.timeout, counted.offline, counted.total)";
+    assert_eq!(one(client, wrong), "0", "rollups");
+    let wrong = "
+        SELECT count(*) FROM (SELECT service_id, count(*) AS total, count(*) FILTER (WHERE status = 'online') AS online
+                              FROM service_checks GROUP BY 1) raw
+        FULL JOIN (SELECT * FROM status_totals WHERE total > 0) counted USING (service_id)
+        WHERE (raw.total, raw.online) IS DISTINCT FROM (counted.total, counted.online)";
+    assert_eq!(one(client, wrong), "0", "totals");
+}
+
+#[test]
+fn the_table_of_the_original_is_adopted_as_it_stands() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    let content = "SELECT md5(string_agg(c::text, '' ORDER BY id)) FROM service_checks c";
+    let before = one(&mut client, content);
+    bring_up_to_date(&mut client).unwrap();
+    assert_eq!(one(&mut client, content), before);
+    assert_counts_are_right(&mut client);
+    let indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = 'service_checks'";
+    assert_eq!(one(&mut client, indexes), "2", "its own index is used, not doubled");
+    let columns = "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute
+                   WHERE attrelid = 'service_checks'::regclass AND attnum > 0 AND NOT attisdropped";
+    assert_eq!(one(&mut client, columns), "id service_id timestamp status response_time status_code error");
+}
+
+#[test]
+fn a_small_serial_is_widened_and_its_sequence_too() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    client
+        .batch_execute("SELECT setval(pg_get_serial_sequence('service_checks', 'id'), 3000000000)")
+        .unwrap();
+    client
+        .batch_execute("INSERT INTO service_checks (service_id, status) VALUES ('main', 'online')")
+        .unwrap();
+    assert_eq!(one(&mut client, "SELECT max(id) FROM service_checks"), "3000000001");
+}
+
+#[test]
+fn a_view_on_the_ids_keeps_them_narrow_and_harms_nothing() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    client.batch_execute("CREATE VIEW old_report AS SELECT id, status FROM service_checks").unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    assert_eq!(one(&mut client, "SELECT pg_typeof(id) FROM service_checks LIMIT 1"), "integer");
+    bring_up_to_date(&mut client).unwrap();
+}
+
+#[test]
+fn a_new_table_has_the_seven_columns_an_index_and_big_ids() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    client
+        .batch_execute("INSERT INTO service_checks (service_id, status) VALUES ('main', 'online')")
+        .unwrap();
+    assert_eq!(one(&mut client, "SELECT pg_typeof(id) FROM service_checks"), "bigint");
+    let index =
+        "SELECT indexdef FROM pg_indexes WHERE tablename = 'service_checks' AND indexdef LIKE '%DESC%'";
+    assert!(one(&mut client, index).ends_with("(service_id, \"timestamp\" DESC)"));
+    assert_counts_are_right(&mut client);
+}
+
+#[test]
+fn many_probers_may_start_at_once() {
+    let database = Database::empty();
+    database.connect().batch_execute(ORIGINAL).unwrap();
+    std::thread::scope(|scope| {
+        let starts: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| bring_up_to_date(&mut database.connect()))).collect();
+        for start in starts {
+            start.join().unwrap().unwrap();
+        }
+    });
+    assert_counts_are_right(&mut database.connect());
+}
+
+#[test]
+fn every_writer_counts_whoever_it_is() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    client
+        .batch_execute("SET search_path = pg_temp, public; CREATE TEMP TABLE status_totals (hostile TEXT)")
+        .unwrap();
+    std::thread::scope(|scope| {
+        for n in 0..4i64 {
+            let database = &database;
+            scope.spawn(move || {
+                let mut writer = database.connect();
+                for _ in 0..50 {
+                    let insert = "INSERT INTO service_checks (service_id, timestamp, status)
+                        SELECT 's' || (random() * 20)::int, now() - random() * INTERVAL '3 hours', 'online'
+                        FROM generate_series(1, 20)";
+                    writer.batch_execute(insert).unwrap();
+                    let correct = "UPDATE service_checks SET status = 'offline', timestamp = timestamp - INTERVAL '1 hour'
+                                   WHERE id % 17 = $1 AND service_id = 's' || ($1 + 1)";
+                    writer.execute(correct, &[&n]).unwrap();
+                    writer.execute("DELETE FROM service_checks WHERE id % 29 = $1 AND service_id = 's' || $1", &[&n]).unwrap();
+                }
+            });
+        }
+    });
+    client
+        .batch_execute(
+            "INSERT INTO public.service_checks (service_id, status) VALUES ('hostile path', 'online')",
+        )
+        .unwrap();
+    let copied = "COPY (SELECT 'copied', 'online') TO STDOUT";
+    drop(client.copy_out(copied).unwrap());
+    let mut copy = client.copy_in("COPY public.service_checks (service_id, status) FROM STDIN").unwrap();
+    std::io::Write::write_all(&mut copy, b"copied\tonline\ncopied\ttimeout\n").unwrap();
+    copy.finish().unwrap();
+    client.batch_execute("DROP TABLE pg_temp.status_totals; RESET search_path").unwrap();
+    assert_counts_are_right(&mut client);
+    client.batch_execute("TRUNCATE service_checks").unwrap();
+    assert_counts_are_right(&mut client);
+}
+
+#[test]
+fn a_role_that_may_only_write_checks_is_counted_too() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    let role = database.create_role();
+    client
+        .batch_execute(&format!(
+            "GRANT INSERT ON service_checks TO {role}; GRANT USAGE ON SEQUENCE service_checks_id_seq TO {role}; SET ROLE {role};
+             INSERT INTO service_checks (service_id, status) VALUES ('main', 'online'); RESET ROLE"
+        ))
+        .unwrap();
+    assert_counts_are_right(&mut client);
+}
+
+#[test]
+fn whoever_may_read_the_checks_may_read_what_is_counted() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    let role = database.create_role();
+    client.batch_execute(&format!("GRANT SELECT ON service_checks TO {role}")).unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    client
+        .batch_execute(&format!(
+            "SET ROLE {role}; SELECT * FROM status_totals, status_rollups, status_services, status_services_file,
+             status_probers LIMIT 1; RESET ROLE"
+        ))
+        .unwrap();
+    let late = format!("{role}_late");
+    client.batch_execute(&format!("CREATE ROLE {late}; GRANT SELECT ON service_checks TO {late}")).unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    client.batch_execute(&format!("SET ROLE {late}; SELECT 1 FROM status_totals; RESET ROLE")).unwrap();
+}
+
+#[test]
+fn a_schema_newer_than_the_program_is_refused_and_left_alone() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    client
+        .batch_execute("INSERT INTO status_migrations SELECT 99, 'future', applied_on, checksum FROM status_migrations LIMIT 1")
+        .unwrap();
+    let refused = bring_up_to_date(&mut client).unwrap_err();
+    assert!(
+        refused.contains("the schema is at version 99") && refused.contains("upgrade the prober"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_table_of_somebody_else_is_refused_and_left_alone() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute("CREATE TABLE service_checks (id TEXT, service_id TEXT, status TEXT)").unwrap();
+    let refused = bring_up_to_date(&mut client).unwrap_err();
+    assert!(refused.contains("id is text and must be integer; timestamp is missing;"), "{refused}");
+    assert_eq!(one(&mut client, "SELECT count(*) FROM pg_class WHERE relname LIKE 'status\\_%'"), "0");
+}
+
+#[test]
+fn somebody_who_does_not_own_the_table_is_told_what_to_do() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    let role = database.create_role();
+    client
+        .batch_execute(&format!(
+            "GRANT ALL ON SCHEMA public TO {role}; GRANT SELECT, INSERT ON service_checks TO {role}"
+        ))
+        .unwrap();
+    client.batch_execute(&format!("SET ROLE {role}")).unwrap();
+    let refused = bring_up_to_date(&mut client).unwrap_err();
+    assert!(
+        refused.contains("permission denied for table service_checks; run deploy/roles.sql"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_failed_migration_leaves_nothing_behind() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute("CREATE TABLE status_totals (somebody_elses TEXT)").unwrap();
+    bring_up_to_date(&mut client).unwrap_err();
+    assert_eq!(one(&mut client, "SELECT to_regclass('service_checks')"), "");
+    client.batch_execute("DROP TABLE status_totals").unwrap();
+    bring_up_to_date(&mut client).unwrap();
+}

@@ -1,0 +1,164 @@
+//! Whole checks: retries, and what must not touch a measurement.
+
+use std::{
+    io,
+    sync::{Arc, Barrier},
+    thread::sleep,
+};
+
+use chrono::Utc;
+
+use super::*;
+use crate::servers::{Server, Wire};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+const BAD: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
+#[test]
+fn a_target_that_fails_twice_and_then_answers_is_online() {
+    let server = Server::answering(|count, _| if count < 2 { BAD.to_vec() } else { OK.to_vec() });
+    let mut target = target(server.url("/"));
+    target.retries = 5;
+    assert_eq!(summary(check(&target)), online(200));
+    assert_eq!(server.lines().len(), 3);
+}
+
+#[test]
+fn the_last_try_is_the_result_and_the_error_counts_the_tries() {
+    let server = Server::behaving(|count, _, wire| match count {
+        0 => wire.write_all(BAD),
+        1 => Err(io::ErrorKind::Other.into()),
+        _ => wire.write_all(b"HTTP/1.1 500 x\r\n\r\n"),
+    });
+    let mut target = target(server.url("/"));
+    target.retries = 2;
+    let check = check(&target);
+    assert_eq!(check.error.as_deref(), Some("status: HTTP 500, after 3 tries"));
+    assert_eq!((check.status, check.status_code), (Status::Degraded, Some(500)));
+    assert_eq!(server.lines().len(), 3);
+}
+
+#[test]
+fn between_tries_there_is_a_pause_and_the_check_began_with_the_first() {
+    let server = Server::answering(|_, _| BAD.to_vec());
+    let mut target = target(server.url("/"));
+    (target.retries, target.retry_delay) = (2, Duration::from_millis(150));
+    let before = Utc::now();
+    let (check, took) = timed_check(&target);
+    assert!(took >= 2 * target.retry_delay && took < 2 * target.retry_delay + NOISE, "{took:?}");
+    let began = (check.timestamp - before).num_milliseconds();
+    assert!((0..200).contains(&began), "{began} ms");
+    assert!(check.response_time_ms.unwrap() < 150, "of the last try alone");
+}
+
+#[test]
+fn a_timeout_is_tried_again() {
+    let server = Server::behaving(|count, _, wire| {
+        if count == 0 {
+            sleep(Duration::from_millis(700));
+        }
+        wire.write_all(OK)
+    });
+    let mut target = target(server.url("/"));
+    target.retries = 1;
+    assert_eq!(summary(check(&target)), online(200));
+}
+
+#[test]
+fn a_slow_answer_is_not_tried_again() {
+    let server = Server::behaving(|_, _, wire| {
+        sleep(Duration::from_millis(60));
+        wire.write_all(OK)
+    });
+    let mut target = target(server.url("/"));
+    (target.retries, target.slow_after) = (3, Duration::from_millis(20));
+    assert_eq!(check(&target).status, Status::Degraded);
+    assert_eq!(server.lines().len(), 1);
+}
+
+/// A runtime with a single blocking thread, kept busy until the barrier is waited for.
+fn one_thread() -> (Runtime, Arc<Barrier>) {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .thread_stack_size(256 * 1024)
+        .enable_all()
+        .build()
+        .unwrap();
+    let barrier = Arc::new(Barrier::new(2));
+    let waiting = barrier.clone();
+    runtime.spawn_blocking(move || {
+        waiting.wait();
+    });
+    (runtime, barrier)
+}
+
+#[test]
+fn waiting_for_a_thread_is_neither_measured_nor_taken_from_the_timeout() {
+    let server = Server::answering(|_, _| OK.to_vec());
+    let mut target = target(server.url("/"));
+    target.timeout = Duration::from_millis(200);
+    let (runtime, busy) = one_thread();
+    let check = runtime.block_on(async {
+        let checker = Checker::new().unwrap();
+        let check = tokio::spawn(async move { checker.check(&target).await });
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert!(!check.is_finished());
+        busy.wait();
+        check.await.unwrap().unwrap()
+    });
+    assert!(check.response_time_ms.unwrap() < 150, "{check:?}");
+    assert_eq!(summary(check), online(200));
+}
+
+#[test]
+fn a_dropped_check_asks_nothing_any_more() {
+    let server = Server::answering(|_, _| OK.to_vec());
+    let target = target(server.url("/"));
+    let (runtime, busy) = one_thread();
+    runtime.block_on(async {
+        let checker = Checker::new().unwrap();
+        let abandoned = tokio::time::timeout(Duration::from_millis(100), checker.check(&target)).await;
+        assert!(abandoned.is_err());
+        busy.wait();
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    });
+    assert_eq!(server.accepted(), 0);
+}
+
+#[test]
+fn a_check_dropped_on_its_way_comes_to_nothing_and_leaves_no_connection() {
+    let hang = |_: usize, _: &str, wire: &mut dyn Wire| wire.read(&mut [0]).map(|_| ());
+    let server = Server::behaving(hang);
+    let target = target(server.url("/"));
+    RUNTIME.block_on(async {
+        let check = tokio::time::timeout(Duration::from_millis(100), CHECKER.check(&target)).await;
+        assert!(check.is_err());
+    });
+    assert_eq!(server.accepted(), 1);
+    assert!(server.is_left_alone(), "at the latest at the timeout");
+}
+
+#[test]
+fn many_checks_at_once_are_measured_as_one_alone() {
+    let server = Arc::new(Server::behaving(|_, _, wire| {
+        sleep(Duration::from_millis(100));
+        wire.write_all(OK)
+    }));
+    let target = Arc::new(target(server.url("/")));
+    let checks = RUNTIME.block_on(async {
+        let checks: Vec<_> = (0..50)
+            .map(|_| {
+                let target = target.clone();
+                tokio::spawn(async move { CHECKER.check(&target).await.unwrap() })
+            })
+            .collect();
+        let mut done = Vec::new();
+        for check in checks {
+            done.push(check.await.unwrap());
+        }
+        done
+    });
+    assert!(checks.iter().all(|check| check.status == Status::Online), "{checks:?}");
+    assert!(checks.iter().all(|check| check.response_time_ms >= Some(100)));
+}

@@ -1,0 +1,130 @@
+//! The real status-prober as a process, with a services file of its own.
+
+use std::{
+    cell::RefCell,
+    fmt::Write,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// A folder with a services file.
+pub(crate) struct Setup {
+    _folder: TempDir,
+    pub(crate) services: PathBuf,
+}
+
+impl Setup {
+    /// A services file of this text.
+    pub(crate) fn of(text: &str) -> Setup {
+        let folder = tempfile::tempdir().unwrap();
+        let services = folder.path().join("services.toml");
+        std::fs::write(&services, text).unwrap();
+        Setup { _folder: folder, services }
+    }
+
+    /// Services at these addresses (id, URL), each checked every second without retries.
+    pub(crate) fn every_second(services: &[(&str, &str)]) -> Setup {
+        Setup::of(&every_second(services))
+    }
+
+    pub(crate) fn replace(&self, text: &str) {
+        std::fs::write(&self.services, text).unwrap();
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts the daemon.
+    pub(crate) fn start(&self, database_url: Option<&str>) -> Daemon {
+        let mut command = self.command(&["run"]);
+        if let Some(url) = database_url {
+            command.env("DATABASE_URL", url);
+        }
+        Daemon::start(command)
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_status-prober"));
+        command.env_clear().args(arguments).arg("--config").arg(&self.services).stdin(Stdio::null());
+        command
+    }
+}
+
+/// The text of such a services file.
+pub(crate) fn every_second(services: &[(&str, &str)]) -> String {
+    let mut text = "interval = \"1s\"\ntimeout = \"500ms\"\nretries = 0\n".to_owned();
+    for (id, url) in services {
+        write!(text, "[[services]]\nid = \"{id}\"\nname = \"{id}\"\nurl = \"{url}\"\n").unwrap();
+    }
+    text
+}
+
+/// A running daemon; killed when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    log: mpsc::Receiver<String>,
+    logged: RefCell<Vec<String>>,
+}
+
+impl Daemon {
+    pub(crate) fn start(mut command: Command) -> Daemon {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (lines, log) = mpsc::channel();
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
+        Daemon { child, log, logged: RefCell::default() }
+    }
+
+    /// The first line of the log that contains `text`.
+    pub(crate) fn logged(&self, text: &str) -> String {
+        let mut lines = self.logged.borrow_mut();
+        loop {
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            match self.log.recv_timeout(Duration::from_secs(20)) {
+                Ok(line) => lines.push(line),
+                Err(_) => panic!("no line with {text:?} in the log, only: {lines:#?}"),
+            }
+        }
+    }
+
+    /// Every line up to now and to the end of the process, which must have been asked for.
+    pub(crate) fn rest_of_log(&self) -> Vec<String> {
+        let mut lines = self.logged.borrow_mut();
+        lines.extend(self.log.iter());
+        lines.clone()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Ends it by SIGTERM.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.child.wait().unwrap()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
