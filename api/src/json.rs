@@ -166,3 +166,155 @@ pub const fn silent_since(source: &Source) -> Option<DateTime<Utc>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use shared::{Failure, Status};
+
+    use super::*;
+    use crate::snapshot::Newest;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn main() -> ServiceState {
+        let timestamp = at("2026-02-12T18:00:03.120Z");
+        let service = shared::Service {
+            id: "main".into(),
+            name: "asimonson.com".into(),
+            group: None,
+            link: Some("https://asimonson.com".into()),
+            interval: Duration::from_secs(7_200),
+            timeout: Duration::from_secs(10),
+            slow_after: Duration::from_secs(5),
+            tries_take: Duration::from_secs(22),
+            beat: timestamp,
+        };
+        ServiceState {
+            service: Arc::new(service),
+            status: Status::Online,
+            stale: false,
+            newest: Some(Newest {
+                timestamp,
+                status: Status::Online,
+                response_time_ms: Some(143),
+                status_code: Some(200),
+                failure: None,
+            }),
+            last_online: Some(timestamp),
+            uptime: [Percent::of(1, 1), Percent::of(99_405, 100_000), None, Percent::of(99_871, 100_000)],
+            total_checks: 412,
+        }
+    }
+
+    fn snapshot(services: Vec<ServiceState>) -> Snapshot {
+        Snapshot {
+            as_of: at("2026-02-12T18:10:00Z"),
+            source: Source::Live,
+            last_check: Some(at("2026-02-12T18:00:03.120Z")),
+            next_check: Some(at("2026-02-12T20:00:03.120Z")),
+            overall: Overall::Operational,
+            services,
+        }
+    }
+
+    fn text(snapshot: &Snapshot) -> String {
+        String::from_utf8(status(snapshot)).unwrap()
+    }
+
+    #[test]
+    fn the_example_of_the_contract_is_answered_to_the_byte() {
+        let snapshot = snapshot(vec![main()]);
+        let expected = concat!(
+            r#"{"last_check":"2026-02-12T18:00:03.120Z","next_check":"2026-02-12T20:00:03.120Z","#,
+            r#""as_of":"2026-02-12T18:10:00.000Z","overall":"operational","source":"live","silent_since":null,"#,
+            r#""layout":"LAYOUT","services":[{"id":"main","name":"asimonson.com","url":"https://asimonson.com","#,
+            r#""status":"online","response_time":143,"status_code":200,"last_online":"2026-02-12T18:00:03.120Z","#,
+            r#""uptime":{"24h":100.0,"7d":99.405,"30d":null,"all_time":99.871},"total_checks":412,"stale":false,"#,
+            r#""group":null,"last_check":"2026-02-12T18:00:03.120Z","last_status":"online","failure":null,"#,
+            r#""reason":null,"interval":7200.0}]}"#,
+        );
+        assert_eq!(text(&snapshot), expected.replace("LAYOUT", &layout(&snapshot)));
+    }
+
+    #[test]
+    fn what_is_unknown_is_null_and_every_key_is_there() {
+        let never = ServiceState {
+            status: Status::Unknown,
+            newest: None,
+            last_online: None,
+            uptime: [None; 4],
+            total_checks: 0,
+            ..main()
+        };
+        let nothing = Snapshot {
+            source: Source::Silent { since: None },
+            last_check: None,
+            next_check: None,
+            ..snapshot(vec![never])
+        };
+        let answer: serde_json::Value = serde_json::from_str(&text(&nothing)).unwrap();
+        let service = &answer["services"][0];
+        let nulls =
+            ["response_time", "status_code", "last_online", "last_check", "last_status", "failure", "reason"];
+        assert!(nulls.iter().all(|key| service.get(*key) == Some(&serde_json::Value::Null)), "{service}");
+        assert!(service["uptime"].as_object().unwrap().values().all(serde_json::Value::is_null));
+        assert!(["last_check", "next_check", "silent_since"].iter().all(|key| answer[*key].is_null()));
+        assert_eq!(answer["source"], "silent");
+    }
+
+    #[test]
+    fn a_stale_service_keeps_its_old_word() {
+        let mut stale = ServiceState { status: Status::Unknown, stale: true, ..main() };
+        stale.newest.as_mut().unwrap().failure = Some(Failure::Slow);
+        let answer: serde_json::Value = serde_json::from_str(&text(&snapshot(vec![stale]))).unwrap();
+        let service = &answer["services"][0];
+        assert_eq!((&service["status"], &service["last_status"]), (&"unknown".into(), &"online".into()));
+        assert_eq!((&service["stale"], &service["failure"]), (&true.into(), &"slow".into()));
+    }
+
+    #[test]
+    fn only_http_and_https_may_be_followed() {
+        for link in ["https://a.example", "http://a.example/", "HTTPS://A.example"] {
+            assert_eq!(followable(link), Some(link));
+        }
+        for link in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "//a.example",
+            "ftp://a",
+            " https://a",
+            "",
+            "httpſ://a",
+        ] {
+            assert_eq!(followable(link), None, "{link}");
+        }
+    }
+
+    #[test]
+    fn the_layout_changes_with_what_a_page_cannot_change_in_place() {
+        let with = |change: fn(&mut shared::Service)| {
+            let mut state = main();
+            change(Arc::make_mut(&mut state.service));
+            layout(&snapshot(vec![state]))
+        };
+        let same = with(|_| ());
+        assert_eq!(with(|service| service.beat += chrono::Duration::seconds(1)), same);
+        let changes: [fn(&mut shared::Service); 7] = [
+            |service| service.id = "other".into(),
+            |service| service.name = "other".into(),
+            |service| service.link = None,
+            |service| service.group = Some("other".into()),
+            |service| service.interval *= 2,
+            |service| service.timeout *= 2,
+            |service| service.slow_after *= 2,
+        ];
+        assert!(changes.into_iter().all(|change| with(change) != same));
+        let figures = ServiceState { status: Status::Offline, total_checks: 413, ..main() };
+        assert_eq!(layout(&snapshot(vec![figures])), same);
+        assert_ne!(layout(&snapshot(vec![main(), main()])), same);
+    }
+}

@@ -96,3 +96,259 @@ const fn explain(status: u16) -> (&'static str, &'static str) {
         _ => ("That did not work", "The request could not be answered."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use shared::{Service, Status};
+
+    use super::*;
+    use crate::{
+        snapshot::{Newest, Overall, ServiceState, Source},
+        uptime::Percent,
+    };
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn named(id: &str, name: &str, group: Option<&str>) -> ServiceState {
+        let timestamp = at("2026-02-12T18:00:03.120Z");
+        let service = Service {
+            id: id.into(),
+            name: name.into(),
+            group: group.map(Into::into),
+            link: Some(format!("https://{id}.example.org")),
+            interval: Duration::from_secs(7_200),
+            timeout: Duration::from_secs(10),
+            slow_after: Duration::from_secs(5),
+            tries_take: Duration::from_secs(22),
+            beat: timestamp,
+        };
+        ServiceState {
+            service: Arc::new(service),
+            status: Status::Online,
+            stale: false,
+            newest: Some(Newest {
+                timestamp,
+                status: Status::Online,
+                response_time_ms: Some(1_043),
+                status_code: Some(200),
+                failure: None,
+            }),
+            last_online: Some(timestamp),
+            uptime: [Percent::of(1, 1), Percent::of(99_405, 100_000), None, Percent::of(994, 1_000)],
+            total_checks: 1_842,
+        }
+    }
+
+    fn snapshot(services: Vec<ServiceState>) -> Snapshot {
+        Snapshot {
+            as_of: at("2026-02-12T18:10:00Z"),
+            source: Source::Live,
+            last_check: Some(at("2026-02-12T18:00:03.120Z")),
+            next_check: Some(at("2026-02-12T20:00:03.120Z")),
+            overall: Overall::Operational,
+            services,
+        }
+    }
+
+    fn page_at(base_path: &str, snapshot: &Snapshot) -> String {
+        let renderer = Renderer::new("Status of <us> & \"them\"", base_path).unwrap();
+        renderer.page(snapshot, at("2026-02-12T18:10:00.5Z")).unwrap()
+    }
+
+    fn page(snapshot: &Snapshot) -> String {
+        page_at("", snapshot)
+    }
+
+    #[test]
+    fn figures_are_shown_to_the_digit_and_held_to_their_units() {
+        let html = page(&snapshot(vec![named("main", "asimonson.com", None)]));
+        for figure in
+            [">100%<", ">99.405%<", ">99.4%<", ">1,842\u{a0}checks<", ">1,043\u{a0}ms<", ">HTTP&nbsp;200<"]
+        {
+            assert!(html.contains(figure), "{figure} in {html}");
+        }
+        assert!(html.contains("title=\"No check, or less history than 30\u{a0}d\">—<"));
+        assert!(html.contains(
+            "<time data-as=\"clock\" datetime=\"2026-02-12T18:00:03.120Z\">18:00:03</time><small>12 Feb 2026<"
+        ));
+        assert!(html.contains("Every service is checked every 2\u{a0}hours."));
+    }
+
+    #[test]
+    fn uptime_is_coloured_at_99_95_and_90() {
+        for (thousandths, class) in [
+            (100_000, "online"),
+            (99_000, "online"),
+            (98_999, "good"),
+            (95_000, "good"),
+            (94_999, "degraded"),
+            (90_000, "degraded"),
+            (89_999, "offline"),
+            (0, "offline"),
+        ] {
+            let mut state = named("main", "main", None);
+            state.uptime[0] = Percent::of(thousandths, 100_000);
+            let html = page(&snapshot(vec![state]));
+            assert!(html.contains(&format!("<dd class=\"{class}\" data-window=\"24h\"")), "{thousandths}");
+        }
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_escaped_wherever_it_stands() {
+        let evil = "<script>alert('1')</script>\" onload=\"x {{ 7 * 7 }} {% raw %}";
+        let mut state = named("main", evil, Some(evil));
+        Arc::make_mut(&mut state.service).link = Some(format!("https://example.org/{evil}"));
+        state.status = Status::Offline;
+        let html = page(&snapshot(vec![state]));
+        assert!(!html.contains("<script>alert") && !html.contains("\" onload"), "{html}");
+        assert!(!html.contains("<us>"), "the title too");
+        assert_eq!(html.matches("{{ 7 * 7 }}").count(), html.matches("&lt;script&gt;alert").count());
+        assert!(html.contains("<bdi>&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; onload=&quot;x"));
+    }
+
+    #[test]
+    fn no_link_but_to_http_and_https() {
+        for link in ["javascript:alert(1)", "data:text/html,x", "vbscript:x"] {
+            let mut state = named("main", "main", None);
+            Arc::make_mut(&mut state.service).link = Some(link.into());
+            let html = page(&snapshot(vec![state]));
+            assert!(!html.contains(link), "{link}");
+            assert!(html.contains("No public address"));
+        }
+        let html = page(&snapshot(vec![named("main", "main", None)]));
+        assert!(html.contains("href=\"https://main.example.org\" rel=\"noopener\""));
+    }
+
+    #[test]
+    fn a_link_that_would_repeat_the_name_says_visit() {
+        let html = page(&snapshot(vec![named("main", "main.example.org", None)]));
+        assert!(html.contains(">Visit<span class=\"sr\"> <bdi>main.example.org</bdi>"));
+        let html = page(&snapshot(vec![named("main", "Main", None)]));
+        assert!(html.contains("<bdi>main.example.org</bdi><span aria-hidden=\"true\"> ↗"));
+    }
+
+    #[test]
+    fn headings_stand_in_the_order_of_the_file() {
+        let html = page(&snapshot(vec![
+            named("a", "a", Some("Web")),
+            named("b", "b", None),
+            named("c", "c", Some("Infra")),
+            named("d", "d", Some("Web")),
+        ]));
+        let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("no {text}"));
+        let order =
+            [">Web<", "id=\"s-a\"", "id=\"s-d\"", ">Other services<", "id=\"s-b\"", ">Infra<", "id=\"s-c\""];
+        assert!(order.map(place).is_sorted());
+        assert!(html.contains("<span>2\u{a0}operational</span>"));
+        let alone = page(&snapshot(vec![named("b", "b", None)]));
+        assert!(alone.contains("class=\"sr\">Services</h2>") && !alone.contains("Other services"));
+    }
+
+    #[test]
+    fn the_worst_stands_first_and_no_more_than_eight_are_named() {
+        let mut services: Vec<_> = (0..12).map(|n| named(&format!("s{n}"), &format!("s{n}"), None)).collect();
+        services[3].status = Status::Degraded;
+        services[5..].iter_mut().for_each(|state| state.status = Status::Timeout);
+        services[11].status = Status::Offline;
+        let html = page(&snapshot(services));
+        let affected = html.split("id=\"affected\">").nth(1).unwrap().split("</p>").next().unwrap();
+        let named: Vec<&str> =
+            affected.split("#s-").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(named, ["s11", "s5", "s6", "s7", "s8", "s9", "s10", "s3"]);
+        assert!(!affected.contains("more"));
+        assert!(html.contains("12 services: 1 offline, 6 timeout, 1 degraded, 4 operational."));
+
+        let all: Vec<_> = (0..9)
+            .map(|n| ServiceState { status: Status::Offline, ..self::named(&format!("s{n}"), "x", None) })
+            .collect();
+        assert!(page(&snapshot(all)).contains("</a> and 1 more</p>"));
+    }
+
+    #[test]
+    fn every_source_is_told_in_words() {
+        let since = Some(at("2026-02-12T17:14:12Z"));
+        for (source, words) in [
+            (Source::Unconfigured, Some("no database to read from")),
+            (Source::NeverRead, Some("nothing is known yet")),
+            (
+                Source::Away,
+                Some(
+                    "This is what it said at <time data-as=\"moment\" datetime=\"2026-02-12T18:10:00.000Z\">12 Feb 2026, 18:10 UTC</time>",
+                ),
+            ),
+            (Source::Empty, Some("No monitor has ever written")),
+            (
+                Source::Silent { since },
+                Some(
+                    "silent since <time data-as=\"moment\" datetime=\"2026-02-12T17:14:12.000Z\">12 Feb 2026, 17:14 UTC</time>",
+                ),
+            ),
+            (Source::Silent { since: None }, Some("never been heard of")),
+            (Source::Live, None),
+        ] {
+            for services in [vec![], vec![named("main", "main", None)]] {
+                let html = page(&Snapshot { source: source.clone(), ..snapshot(services) });
+                let notice = html.split("id=\"source\"").nth(1).unwrap().split("</p>").next().unwrap();
+                assert_eq!(notice.starts_with(" hidden>"), words.is_none(), "{notice}");
+                assert!(words.is_none_or(|words| notice.contains(words)), "{notice}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stale_service_says_since_when_and_what_it_was() {
+        let stale = ServiceState { status: Status::Unknown, stale: true, ..named("main", "main", None) };
+        let html = page(&snapshot(vec![stale]));
+        assert!(html.contains("card unknown stale"));
+        assert!(html.contains(">12 Feb 2026, 18:00 UTC</time>; it was Operational then</p>"));
+    }
+
+    #[test]
+    fn every_link_of_our_own_carries_the_base_path() {
+        for base in ["", "/monitor"] {
+            let html = page_at(base, &snapshot(vec![named("main", "main", None)]))
+                + &Renderer::new("x", base).unwrap().error_page(404);
+            let own = html
+                .split(" href=\"")
+                .chain(html.split(" src=\""))
+                .chain(html.split(" action=\""))
+                .filter(|rest| rest.starts_with('/'));
+            for link in own {
+                assert!(
+                    link.starts_with(&format!("{base}/status"))
+                        || link.starts_with(&format!("{base}/api/status\"")),
+                    "{}",
+                    &link[..40]
+                );
+            }
+            for asset in assets::all() {
+                assert!(html.contains(&format!("\"{base}/status/assets/{}\"", asset.name)));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_stands_in_the_page_that_its_policy_forbids() {
+        let html = page(&snapshot(vec![named("main", "main", None)]));
+        assert!(!html.contains(" style=") && !html.contains("<style"), "{html}");
+        assert!(!["onload=", "onclick=", "onerror=", "javascript:"].iter().any(|code| html.contains(code)));
+        assert_eq!(html.matches("<script").count(), 1);
+        assert!(html.contains("<script type=\"module\" src=\"/status/assets/status."));
+    }
+
+    #[test]
+    fn an_error_is_explained_and_leads_back() {
+        let renderer = Renderer::new("<us>", "/monitor").unwrap();
+        for status in [400, 404, 405, 408, 413, 418, 431, 500, 502, 503] {
+            let html = renderer.error_page(status);
+            assert!(html.contains(&format!("Error {status}.")), "{html}");
+            assert!(html.contains("<a class=\"button\" href=\"/monitor/status\">"));
+            assert!(html.contains("&lt;us&gt;") && !html.contains("<us>"));
+        }
+        assert!(renderer.error_page(404).contains("<title>Page not found – &lt;us&gt;</title>"));
+    }
+}
