@@ -62,7 +62,7 @@ function length(ms) {
 function ages() {
   for (const element of all(".clock time")) {
     const past = now() - Date.parse(element.dateTime), next = element.closest("#next-check");
-    text(element.nextSibling, past < 0 ? `in ${length(-past)}` : next ? "due now" : `${length(past)} ago`);
+    text(element.nextSibling, past <= -1000 ? `in ${length(-past)}` : next ? "due now" : `${length(past)} ago`);
   }
 }
 const stamp = (id, iso, none) =>
@@ -155,14 +155,14 @@ function announce(before) {
 
 // Other services need another page; the browser keeps the scroll, we the focus and what was known.
 function reload() {
-  const place = { held: all("a, button").indexOf(document.activeElement), before: known() };
-  sessionStorage.setItem(PLACE, JSON.stringify(place));
+  const { id, href } = document.activeElement;
+  sessionStorage.setItem(PLACE, JSON.stringify({ id, href, before: known() }));
   location.reload();
 }
 function restore() {
-  const { held, before } = JSON.parse(sessionStorage.getItem(PLACE) ?? "{}");
+  const { id, href, before } = JSON.parse(sessionStorage.getItem(PLACE) ?? "{}");
   sessionStorage.removeItem(PLACE);
-  all("a, button")[held]?.focus({ preventScroll: true });
+  ($(id) ?? all("a").find((a) => a.href === href))?.focus({ preventScroll: true });
   if (before) announce(before);
 }
 

@@ -3,8 +3,12 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod api;
+mod browser;
 mod contract;
 mod loss;
+mod page;
 mod rights;
+mod samples;
+mod site;
 mod statistics;
 mod together;
