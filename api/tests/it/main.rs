@@ -7,6 +7,7 @@ mod browser;
 mod contract;
 mod loss;
 mod page;
+mod proxies;
 mod rights;
 mod samples;
 mod site;
