@@ -3,13 +3,18 @@ const $ = (id) => document.getElementById(id);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const EVERY = 300_000, AGAIN = 30_000, PATIENCE = 10_000, TOLD = 5, NAMED = 8;
 const WORST_FIRST = ["offline", "timeout", "degraded", "unknown", "online"];
-const NB = "\u00a0", PLACE = "status-place";
-const page = $("page"), hero = $("hero"), overall = $("overall"), form = $("refresh"), cards = all(".card");
+const NB = "\u00a0";
+const { now: drawn, layout } = $("page").dataset;
+const hero = $("hero"), overall = $("overall"), form = $("refresh"), cards = all(".card");
 
 // The server's clock, carried on from its last word: the visitor's own may be days off.
-let server = Date.parse(page.dataset.now);
+let server = Date.parse(drawn);
 let at = performance.getEntriesByType("navigation")[0]?.responseStart ?? 0;
 const now = () => server + performance.now() - at;
+function hear({ headers }) {
+  const date = Date.parse(headers.get("date"));
+  if (date) [server, at] = [date, performance.now()];
+}
 
 const format = (options) => {
   const { format } = new Intl.DateTimeFormat("en-GB", { hourCycle: "h23", ...options });
@@ -19,8 +24,8 @@ const hm = { hour: "2-digit", minute: "2-digit" }, hms = { ...hm, second: "2-dig
 const dmy = { day: "numeric", month: "short", year: "numeric" };
 const day = format(dmy), full = format({ ...dmy, ...hms, timeZoneName: "short" });
 const as = { clock: format(hms), stamp: format({ ...dmy, ...hms }) };
-const soon = format(hm), late = format({ ...dmy, ...hm });
-as.moment = (instant) => (day(instant) === day(now()) ? soon : late)(instant);
+const today = format(hm), once = format({ ...dmy, ...hm });
+as.moment = (instant) => (day(instant) === day(now()) ? today : once)(instant);
 
 const text = (element, words) => element.textContent === words || (element.textContent = words);
 const make = (tag, className, ...children) => {
@@ -35,9 +40,8 @@ const put = (element, ...children) => {
   if (element.innerHTML !== fresh.innerHTML) element.replaceChildren(...fresh.childNodes);
 };
 // The legend lends every state its word and its shape.
-const legend = (status) => document.querySelector(`[data-word="${status}"]`);
-const word = (status) => legend(status).textContent;
-const dot = (status) => legend(status).closest("li").querySelector("svg").cloneNode(true);
+const word = (status) => document.querySelector(`.legend [data-word=${status}]`).textContent;
+const dot = (status) => document.querySelector(`.legend .dot.${status}`).cloneNode(true);
 const count = (n, noun) => n.toLocaleString("en-US") + NB + noun;
 
 function time(element, iso) {
@@ -56,8 +60,7 @@ function newTime(kind, iso) {
 function length(ms) {
   const s = Math.floor(ms / 1000), m = Math.floor(s / 60), h = Math.floor(m / 60), d = Math.floor(h / 24);
   const two = (n, unit, rest, small) => n + NB + unit + (rest ? ` ${rest}${NB}${small}` : "");
-  if (d) return two(d, d > 1 ? "days" : "day", h % 24, "h");
-  return h ? two(h, "h", m % 60, "min") : m ? two(m, "min") : two(s, "s");
+  return d ? two(d, d > 1 ? "days" : "day", h % 24, "h") : h ? two(h, "h", m % 60, "min") : m ? two(m, "min") : two(s, "s");
 }
 function ages() {
   for (const element of all(".clock time")) {
@@ -68,8 +71,7 @@ function ages() {
 const stamp = (id, iso, none) =>
   put($(id), iso ? newTime("clock", iso) : make("span", "unknown", "—"), make("small", "", iso ? "" : none));
 
-const tone = (uptime) =>
-  uptime >= 99 ? "online" : uptime >= 95 ? "good" : uptime >= 90 ? "degraded" : "offline";
+const tone = (uptime) => uptime >= 99 ? "online" : uptime >= 95 ? "good" : uptime >= 90 ? "degraded" : "offline";
 function figure(dd, uptime) {
   dd.className = uptime === null ? "unknown" : tone(uptime);
   dd.removeAttribute("title");
@@ -124,11 +126,10 @@ function banner(status) {
     return [n ? ", " : "Affected: ", link];
   }), affected.length > NAMED ? ` and ${affected.length - NAMED} more` : "");
   $("affected").hidden = !affected.length;
-  if (held && document.activeElement === document.body) form.elements[0].focus();
-  for (const section of all(".group:has(.tally)")) {
-    const counts = tally(all(".card", section));
-    put(section.querySelector(".tally"), dot(counts[0][0]),
-      make("span", "", counts.map(([, n, noun]) => n + NB + noun).join(", ")));
+  if (held && document.activeElement === document.body) $("again").focus();
+  for (const line of all(".tally")) {
+    const counts = tally(all(".card", line.parentNode));
+    put(line, dot(counts[0][0]), make("span", "", counts.map(([, n, noun]) => n + NB + noun).join(", ")));
   }
   stamp("last-check", status.last_check, "none yet");
   stamp("next-check", status.next_check, "not known");
@@ -156,18 +157,18 @@ function announce(before) {
 // Other services need another page; the browser keeps the scroll, we the focus and what was known.
 function reload() {
   const { id, href } = document.activeElement;
-  sessionStorage.setItem(PLACE, JSON.stringify({ id, href, before: known() }));
+  history.replaceState({ id, href, before: known() }, "");
   location.reload();
 }
 function restore() {
-  const { id, href, before } = JSON.parse(sessionStorage.getItem(PLACE) ?? "{}");
-  sessionStorage.removeItem(PLACE);
+  const { id, href, before } = history.state ?? {};
+  history.replaceState(null, "");
   ($(id) ?? all("a").find((a) => a.href === href))?.focus({ preventScroll: true });
   if (before) announce(before);
 }
 
 function show(status) {
-  if (status.layout !== page.dataset.layout) return reload();
+  if (status.layout !== layout) return reload();
   const before = known();
   status.services.forEach((service) => card($(`s-${service.id}`), service));
   banner(status);
@@ -175,7 +176,7 @@ function show(status) {
   ages();
   announce(before);
 }
-let timer, heard = now();
+let timer;
 async function refresh() {
   if (form.ariaBusy) return;
   clearTimeout(timer);
@@ -185,13 +186,11 @@ async function refresh() {
     const response = await fetch(api, { cache: "no-cache", signal: AbortSignal.timeout(PATIENCE) });
     if (!response.ok) throw response;
     const status = await response.json();
-    server = Date.parse(response.headers.get("date") ?? status.as_of);
-    at = performance.now();
-    heard = now();
+    hear(response);
     show(status);
   } catch {
     lost = true;
-    text($("lost").querySelector("time"), as.moment(heard));
+    time($("lost").querySelector("time"), $("as-of").dateTime);
   }
   $("lost").hidden = !lost;
   form.ariaBusy = null;
@@ -213,3 +212,5 @@ form.addEventListener("submit", (event) => {
 addEventListener("online", refresh);
 addEventListener("pageshow", (event) => event.persisted && refresh());
 timer = setTimeout(refresh, EVERY);
+// The page may have been drawn long before it was asked for: ages count from when it was.
+fetch(api, { method: "HEAD", cache: "no-store" }).then(hear).then(ages).catch(() => {});

@@ -138,6 +138,12 @@ impl Visitor {
         self.tab.click_point(Point { x, y }).expect("a click");
     }
 
+    /// Presses the page's own button and waits until it is answered.
+    pub(crate) fn refresh(&self) {
+        self.click("#refresh button");
+        self.eventually("the refresh is over", "!document.querySelector('#refresh').ariaBusy");
+    }
+
     /// Another preference of the visitor's system; the others stay dark and as they were.
     pub(crate) fn prefer(&self, dark: bool, others: &[(&str, &str)]) {
         let scheme = ("prefers-color-scheme", if dark { "dark" } else { "light" });

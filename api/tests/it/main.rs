@@ -5,6 +5,7 @@
 mod api;
 mod browser;
 mod contract;
+mod live;
 mod loss;
 mod page;
 mod proxies;
@@ -13,3 +14,4 @@ mod samples;
 mod site;
 mod statistics;
 mod together;
+mod views;

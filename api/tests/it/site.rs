@@ -1,5 +1,5 @@
 //! The page without a database behind it: for snapshots that the real api can't easily be brought to.
-//! It serves what the real one serves (`render`, `json`, `assets`), and can vanish and come back.
+//! It serves what the real one serves (`render`, `json`, `assets`), and its clock stands still.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -13,25 +13,36 @@ use api::{
     snapshot::Snapshot,
 };
 
+use chrono::{DateTime, Utc};
+
 use crate::samples;
 
 /// A site that shows a snapshot; its clock stands still at [`samples::now`].
 pub(crate) struct Site {
     address: SocketAddr,
-    shown: Arc<Mutex<Option<Snapshot>>>,
+    shown: Arc<Mutex<Shown>>,
 }
+
+/// What is shown, and when its page was drawn.
+#[derive(Clone)]
+struct Shown(Snapshot, DateTime<Utc>);
 
 impl Site {
     /// A site that shows this.
     pub(crate) fn showing(snapshot: Snapshot) -> Site {
+        Site::drawn_at(snapshot, samples::now())
+    }
+
+    /// The same, where nothing new was to be drawn for a while.
+    pub(crate) fn drawn_at(snapshot: Snapshot, drawn_at: DateTime<Utc>) -> Site {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let shown = Arc::new(Mutex::new(Some(snapshot)));
+        let shown = Arc::new(Mutex::new(Shown(snapshot, drawn_at)));
         let site = Site { address, shown: Arc::clone(&shown) };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shown = Arc::clone(&shown);
-                std::thread::spawn(move || answer(stream, &shown));
+                std::thread::spawn(move || answer(&stream, &shown));
             }
         });
         site
@@ -44,36 +55,32 @@ impl Site {
 
     /// Shows another snapshot from now on.
     pub(crate) fn show(&self, snapshot: Snapshot) {
-        *self.shown.lock().expect("no test panics here") = Some(snapshot);
-    }
-
-    /// Answers nothing until it shows something again.
-    pub(crate) fn vanish(&self) {
-        *self.shown.lock().expect("no test panics here") = None;
+        *self.shown.lock().expect("no test panics here") = Shown(snapshot, samples::now());
     }
 }
 
-fn answer(stream: TcpStream, shown: &Mutex<Option<Snapshot>>) {
-    let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+fn answer(mut stream: &TcpStream, shown: &Mutex<Shown>) {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.take_while(|line| !line.is_empty()).for_each(drop);
     let path = request.split([' ', '?']).nth(1).unwrap_or_default();
-    let Some(snapshot) = shown.lock().expect("no test panics here").clone() else { return };
-    let (status, content_type, body) = content(path, &snapshot);
+    let shown = shown.lock().expect("no test panics here").clone();
+    let (status, content_type, body) = content(path, &shown);
     let date = samples::now().format("%a, %d %b %Y %H:%M:%S GMT");
     let head = format!(
         "HTTP/1.1 {status} \r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nDate: {date}\r\n\
          Content-Security-Policy: {CONTENT_SECURITY_POLICY}\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(&body));
+    let body = if request.starts_with("HEAD") { &[] } else { body.as_slice() };
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
 }
 
-fn content(path: &str, snapshot: &Snapshot) -> (u16, &'static str, Vec<u8>) {
+fn content(path: &str, Shown(snapshot, drawn_at): &Shown) -> (u16, &'static str, Vec<u8>) {
     const HTML: &str = "text/html; charset=utf-8";
     let renderer = Renderer::new("asimonson.com status", "").expect("sound templates");
     match path {
-        "/status" => (200, HTML, renderer.page(snapshot, samples::now()).expect("a page").into()),
+        "/status" => (200, HTML, renderer.page(snapshot, *drawn_at).expect("a page").into()),
         "/api/status" => (200, "application/json", json::status(snapshot)),
         _ => match path.strip_prefix("/status/assets/").and_then(assets::find) {
             Some(asset) => (200, asset.content_type, asset.bytes.into()),

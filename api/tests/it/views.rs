@@ -1,0 +1,252 @@
+//! How snapshots look: exact figures, times and sources, widths, themes. A site without a database behind it shows
+//! them, because the real api can't stand still at one instant.
+
+use std::time::Duration;
+
+use api::{
+    snapshot::{ServiceState, Snapshot, Source},
+    uptime::Percent,
+};
+use shared::{Failure, Status};
+
+use crate::{
+    browser::{Habits, Visitor},
+    samples::{self, ago, found, stale},
+    site::Site,
+};
+
+fn visit(snapshot: Snapshot) -> (Site, Visitor) {
+    visit_as(snapshot, &Habits::default())
+}
+
+fn visit_as(snapshot: Snapshot, habits: &Habits) -> (Site, Visitor) {
+    let site = Site::showing(snapshot);
+    let visitor = Visitor::open(&site.url(), habits);
+    (site, visitor)
+}
+
+#[test]
+fn every_figure_is_shown_to_the_digit() {
+    let (_site, visitor) = visit(samples::unwell());
+    assert_eq!(visitor.text("#s-pass .why"), "No data since 10 Feb 2026, 22:00; it was Operational then");
+    assert_eq!(visitor.text("#s-main .last"), "HTTP 200 1,842 checks");
+    assert_eq!(visitor.text("#s-main .response dd"), "143 ms");
+    assert_eq!(visitor.text("#s-main [data-window=all_time]"), "99.837%");
+    assert_eq!(
+        visitor.text(".bottom p"),
+        "Every service is checked every 2 hours. This page refreshes itself every 5 minutes."
+    );
+    assert_eq!(visitor.troubles(), [""; 0]);
+}
+
+#[test]
+fn without_javascript_the_page_is_complete_and_in_utc() {
+    let habits = Habits { script: false, time_zone: "America/New_York", ..Habits::default() };
+    let (_site, visitor) = visit_as(samples::unwell(), &habits);
+    assert_eq!(visitor.text("#overall"), "Partial Outage");
+    assert_eq!(visitor.text("#last-check"), "18:00:03\n12 Feb 2026");
+    assert_eq!(visitor.text("#next-check"), "20:00:03\n12 Feb 2026");
+    assert_eq!(visitor.text(".asof"), "As of 12 Feb 2026, 18:04:12. All times are in UTC.");
+    assert_eq!(visitor.text("#s-pass .why"), "No data since 10 Feb 2026, 22:00 UTC; it was Operational then");
+    assert_eq!(visitor.text("#s-git .why"), "No connection could be made");
+    assert_eq!(
+        visitor.text(".bottom p"),
+        "Every service is checked every 2 hours. Refresh shows the newest checks."
+    );
+    visitor.photograph("no-javascript");
+}
+
+#[test]
+fn a_page_refreshed_in_place_is_the_page_that_a_new_visitor_gets() {
+    let sources = [
+        Source::Silent { since: Some(ago(400_000)) },
+        Source::Silent { since: Some(ago(400)) },
+        Source::Silent { since: None },
+        Source::Away,
+        Source::Unconfigured,
+        Source::NeverRead,
+        Source::Empty,
+    ];
+    let mut views: Vec<Snapshot> = sources
+        .into_iter()
+        .map(|source| Snapshot { source, next_check: None, ..samples::grouped() })
+        .collect();
+    let changes: [fn(ServiceState) -> ServiceState; 7] = [
+        |state| state,
+        |state| found(state, Status::Online, None, Some(0), Some(204)),
+        |state| found(state, Status::Offline, Some(Failure::Tls), None, None),
+        |state| found(state, Status::Timeout, None, Some(10_000), None),
+        |state| found(state, Status::Unknown, None, None, None),
+        samples::unchecked,
+        |state| ServiceState { total_checks: 1, uptime: [Percent::of(89, 90); 4], ..stale(state) },
+    ];
+    views.extend(
+        changes
+            .map(|change| samples::snapshot(samples::grouped().services.into_iter().map(change).collect())),
+    );
+    let seen = "[document.title, ...[...document.querySelectorAll('.card, .tally, #hero, #as-of, #source:not([hidden])')]\
+                .map((e) => e.outerHTML.replace(/<small>.*?<.small>/g, ''))]";
+    let (site, old) = visit(samples::grouped());
+    for view in views {
+        site.show(view);
+        old.refresh();
+        let new = Visitor::open(&site.url(), &Habits::default());
+        let (old, new) = (old.eval::<Vec<String>>(seen), new.eval::<Vec<String>>(seen));
+        assert_eq!(old.len(), new.len());
+        old.iter().zip(&new).for_each(|(old, new)| assert_eq!(old, new));
+    }
+    assert_eq!(old.troubles(), [""; 0]);
+}
+
+#[test]
+fn a_silent_monitor_is_told_at_once_and_since_when() {
+    let (_site, visitor) = visit(samples::behind(Source::Silent { since: Some(ago(3_000)) }));
+    assert_eq!(
+        visitor.text("#source"),
+        "The monitor has been silent since 17:14. Nothing here is newer than that."
+    );
+    assert_eq!(visitor.text("#next-check"), "—\nnot known");
+    visitor.photograph("silent");
+}
+
+#[test]
+fn every_source_without_services_has_its_words_and_is_never_green() {
+    let sources = [
+        (Source::Unconfigured, "This server has no database to read from, so nothing is known."),
+        (
+            Source::NeverRead,
+            "The database can’t be read, so nothing is known yet. This server goes on trying.",
+        ),
+        (Source::Empty, "No monitor has ever written to the database, so there is nothing to show yet."),
+        (Source::Away, "The database can’t be read. This is what it said at 18:04."),
+        (Source::Live, ""),
+    ];
+    for (source, words) in sources {
+        let (_site, visitor) = visit(samples::none(source));
+        assert_eq!(visitor.text("#overall"), "Status Unknown");
+        assert_eq!(visitor.sees("#source"), !words.is_empty());
+        assert_eq!(visitor.text("#source"), words);
+        assert_eq!(
+            visitor.text(".nothing"),
+            "No services yet. They appear here as soon as the monitor reports them."
+        );
+        assert!(!visitor.sees("#hero .online, .card"));
+    }
+}
+
+#[test]
+fn no_width_scrolls_sideways_whatever_the_names() {
+    for snapshot in [samples::unwell(), samples::hostile(), samples::grouped(), samples::none(Source::Empty)]
+    {
+        let (_site, visitor) = visit(snapshot);
+        for width in [320, 360, 414, 639, 640, 759, 760, 1239, 1240, 1440] {
+            visitor.resize(width, 900);
+            let outside: Vec<String> = visitor.eval(
+                "[...document.querySelectorAll('body *:not(.sr, .sr *, .skip)')] \
+                 .filter((e) => e.getClientRects().length && e.getBoundingClientRect().right > innerWidth + 0.5) \
+                 .map((e) => e.outerHTML.slice(0, 80))",
+            );
+            assert_eq!(outside, [""; 0], "at {width} pixels");
+            assert!(
+                visitor.eval::<bool>("document.documentElement.scrollWidth <= innerWidth"),
+                "{width} pixels"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_visitors_wrong_clock_changes_no_age() {
+    for clock_off_ms in [-3 * 86_400_000, 0, 400 * 86_400_000] {
+        let (_site, visitor) = visit_as(samples::well(), &Habits { clock_off_ms, ..Habits::default() });
+        assert_eq!(visitor.text("#last-check"), "18:00:03\n4 min ago");
+        assert_eq!(visitor.text("#next-check"), "20:00:03\nin 1 h 55 min");
+        visitor.wait(Duration::from_secs(240));
+        visitor.eventually(
+            "the ages move on",
+            "document.querySelector('#last-check small').innerText.startsWith('8') && \
+             document.querySelector('#next-check small').innerText.startsWith('in 1\\u00a0h 51')",
+        );
+    }
+}
+
+#[test]
+fn a_page_that_was_drawn_hours_ago_counts_ages_from_now() {
+    let site = Site::drawn_at(samples::well(), ago(10_000));
+    let visitor = Visitor::open(&site.url(), &Habits::default());
+    visitor.eventually("the age", "document.querySelector('#last-check small').innerText.startsWith('4')");
+    assert_eq!(visitor.text("#next-check"), "20:00:03\nin 1 h 55 min");
+}
+
+#[test]
+fn times_are_in_the_visitors_zone_and_the_page_says_which() {
+    let habits = Habits { time_zone: "Australia/Adelaide", ..Habits::default() };
+    let (_site, visitor) = visit_as(samples::unwell(), &habits);
+    assert_eq!(visitor.text("#last-check time"), "04:30:03");
+    assert_eq!(
+        visitor.text(".asof"),
+        "As of 13 Feb 2026, 04:34:12. All times are in your time zone, Australia/Adelaide (GMT+10:30)."
+    );
+    assert_eq!(visitor.text("#s-pass .why"), "No data since 11 Feb 2026, 08:30; it was Operational then");
+    let title: String = visitor.eval("document.querySelector('#last-check time').title");
+    assert_eq!(title, "13 Feb 2026, 04:30:03 GMT+10:30");
+}
+
+#[test]
+fn both_themes_follow_the_visitors_system_without_a_reload() {
+    let (_site, visitor) = visit(samples::unwell());
+    let background = "getComputedStyle(document.documentElement).backgroundColor";
+    assert_eq!(visitor.eval::<String>(background), "rgb(10, 13, 22)");
+    visitor.prefer(false, &[]);
+    assert_eq!(visitor.eval::<String>(background), "rgb(244, 246, 250)");
+}
+
+#[test]
+fn nothing_moves_for_those_who_prefer_that() {
+    let moving = "[...document.querySelectorAll('*')].filter((e) => { const s = getComputedStyle(e); \
+                  return parseFloat(s.transitionDuration) || s.animationName !== 'none'; }).length";
+    let (_site, visitor) = visit(samples::unwell());
+    assert!(visitor.eval::<usize>(moving) > 0, "links fade for the others");
+    visitor.prefer(true, &[("prefers-reduced-motion", "reduce")]);
+    visitor.eval::<()>("void (document.querySelector('#refresh').ariaBusy = 'true')");
+    assert_eq!(visitor.eval::<usize>(moving), 0);
+}
+
+#[test]
+fn states_keep_their_shapes_where_colours_are_forced() {
+    let (_site, visitor) = visit(samples::unwell());
+    visitor.prefer(true, &[("forced-colors", "active")]);
+    let colours: Vec<String> =
+        visitor.eval("[...document.querySelectorAll('.card .dot')].map((d) => getComputedStyle(d).color)");
+    assert!(colours.iter().all(|colour| *colour == colours[0]), "one colour for all: {colours:?}");
+    let shapes: Vec<String> = visitor.eval(
+        "[...new Set([...document.querySelectorAll('.card .dot use')].map((u) => u.getAttribute('href')))]",
+    );
+    assert_eq!(shapes.len(), 5, "five shapes for five states");
+    visitor.photograph("forced-colours");
+}
+
+#[test]
+fn the_main_views_are_photographed() {
+    // The path of the README's screenshot, where it is to be taken anew.
+    let readme = std::env::var_os("README_SCREENSHOT");
+    let views = [
+        ("well", samples::well()),
+        ("unwell", samples::unwell()),
+        ("groups", samples::grouped()),
+        ("hostile", samples::hostile()),
+        ("none", samples::none(Source::Empty)),
+        ("200-services", samples::many(200)),
+    ];
+    for (name, snapshot) in views {
+        for width in [360, 768, 1440] {
+            let (_site, visitor) = visit_as(snapshot.clone(), &Habits { width, ..Habits::default() });
+            let photograph = visitor.photograph(&format!("{name}-{width}-dark"));
+            if let Some(path) = readme.as_ref().filter(|_| (name, width) == ("unwell", 1440)) {
+                std::fs::copy(photograph, path).expect("a path to write the screenshot to");
+            }
+            visitor.prefer(false, &[]);
+            visitor.photograph(&format!("{name}-{width}-light"));
+        }
+    }
+}
