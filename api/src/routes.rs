@@ -76,7 +76,8 @@ impl Read {
 
 async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
     let page = format!("{}/status", shown.base_path);
-    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, page)).finish()
+    // Not a permanent one: browsers would keep it beyond a change of the base path.
+    HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
 async fn page(shown: web::Data<Shown>, tags: web::Header<IfNoneMatch>) -> HttpResponse {

@@ -218,6 +218,12 @@ impl Daemon {
     }
 
     fn load(&mut self, services: config::Services) {
+        if services.retention.is_some() {
+            log::warn!("retention is not carried out by this version: checks are kept forever");
+        }
+        if !services.canary.is_empty() {
+            log::warn!("canary is not asked by this version: a failure of this machine's network counts");
+        }
         self.targets = services.targets.into_iter().map(Arc::new).collect();
         let mut before = std::mem::take(&mut self.watched);
         for target in &self.targets {

@@ -28,6 +28,8 @@ struct State {
     waiting: VecDeque<Check>,
     /// The number of the last check that came in.
     last_seq: u64,
+    /// Taken out and not yet settled.
+    in_hand: usize,
     dropped: u64,
     nudged: bool,
     closed: bool,
@@ -68,18 +70,26 @@ impl Journal {
         self.changed.notify_one();
     }
 
-    /// Takes out up to `most` of the oldest checks; `None` where none waits.
+    /// Takes out up to `most` of the oldest checks; `None` where none waits. Whoever takes them keeps them until they
+    /// are recorded, and then calls [`Journal::settle`].
     pub fn take(&self, most: usize) -> Option<Batch> {
         let mut state = self.lock();
         let first_seq = state.last_seq + 1 - state.waiting.len() as u64;
         let count = most.min(state.waiting.len());
         let checks: Vec<Check> = state.waiting.drain(..count).collect();
+        state.in_hand = count;
         (!checks.is_empty()).then_some(Batch { first_seq, checks })
     }
 
-    /// How many checks wait.
-    pub fn waiting(&self) -> usize {
-        self.lock().waiting.len()
+    /// What was taken is recorded.
+    pub fn settle(&self) {
+        self.lock().in_hand = 0;
+    }
+
+    /// How many checks are not known to be recorded: those that wait, and those taken and not settled.
+    pub fn unrecorded(&self) -> usize {
+        let state = self.lock();
+        state.waiting.len() + state.in_hand
     }
 
     /// How many checks were dropped since the last call.
@@ -165,14 +175,16 @@ mod tests {
         journal.push(check(6));
         let second = journal.take(10).unwrap();
         assert_eq!((second.first_seq, second.last_seq(), numbers(&second)), (4, 6, vec![4, 5, 6]));
-        assert_eq!(journal.take(10), None);
+        assert_eq!(journal.unrecorded(), 3, "taken is not yet recorded");
+        journal.settle();
+        assert_eq!((journal.take(10), journal.unrecorded()), (None, 0));
     }
 
     #[test]
     fn a_full_journal_drops_the_oldest_and_counts_them() {
         let journal = Journal::new(3);
         (1..=5).for_each(|n| journal.push(check(n)));
-        assert_eq!((journal.waiting(), journal.take_dropped(), journal.take_dropped()), (3, 2, 0));
+        assert_eq!((journal.unrecorded(), journal.take_dropped(), journal.take_dropped()), (3, 2, 0));
         let batch = journal.take(10).unwrap();
         assert_eq!(
             (batch.first_seq, numbers(&batch)),

@@ -7,7 +7,7 @@ mod system;
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -19,7 +19,7 @@ use hickory_resolver::{
 };
 use url::Host;
 
-use crate::target::Family;
+use crate::{probe::is_out_of_resources, target::Family};
 use servers::ask;
 use system::{Names, System};
 
@@ -136,12 +136,17 @@ fn explain(error: &NetError, family: Family) -> LookupError {
     match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => explain_code(none.response_code, family),
         NetError::Dns(DnsError::ResponseCode(code)) => explain_code(*code, family),
-        NetError::Io(error) if crate::probe::is_out_of_resources(error) => {
-            LookupError::OutOfResources(io::Error::new(error.kind(), error.to_string()))
-        }
-        NetError::Io(error) => LookupError::Unreachable(error.kind()),
-        NetError::NoConnections => LookupError::Unreachable(io::ErrorKind::NotConnected),
+        NetError::Io(error) => explain_unreachable(error.kind()),
+        NetError::NoConnections => explain_unreachable(io::ErrorKind::NotConnected),
         error => LookupError::Refused(error.to_string()),
+    }
+}
+
+/// hickory often hides why it has no socket: whether it is for want of descriptors, another one tells.
+fn explain_unreachable(kind: io::ErrorKind) -> LookupError {
+    match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
+        Err(error) if is_out_of_resources(&error) => LookupError::OutOfResources(error),
+        _ => LookupError::Unreachable(kind),
     }
 }
 

@@ -24,7 +24,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 pub struct Writer {
     journal: Arc<Journal>,
     services: Arc<Mutex<Option<Vec<Service>>>>,
-    thread: JoinHandle<usize>,
+    thread: JoinHandle<()>,
 }
 
 impl Writer {
@@ -53,18 +53,14 @@ impl Writer {
     }
 
     /// Closes the journal and waits for the last check to be recorded, for at most `patience`. Gives the number of
-    /// checks that were measured and not recorded.
+    /// checks that were measured and are not known to be recorded.
     pub fn finish(self, patience: Duration) -> usize {
         self.journal.close();
         let end = Instant::now() + patience;
         while !self.thread.is_finished() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(5));
         }
-        if self.thread.is_finished() {
-            return self.thread.join().unwrap_or(0) + self.journal.waiting();
-        }
-        // It hangs in the database; what it has in hand may or may not have arrived.
-        self.journal.waiting()
+        self.journal.unrecorded()
     }
 }
 
@@ -79,25 +75,20 @@ struct Session {
 }
 
 impl Session {
-    /// Until the journal is closed and empty, or closed and the database away. Gives the checks left in hand.
-    fn run(mut self) -> usize {
-        loop {
-            let Err(reason) = self.connect().and_then(|client| self.serve(client)) else { return 0 };
+    /// Until the journal is closed and empty, or closed and the database away.
+    fn run(mut self) {
+        while let Err(reason) = self.connect().and_then(|client| self.serve(client)) {
             if self.retry.is_news(&reason) {
-                let waiting = self.waiting();
+                let waiting = self.journal.unrecorded();
                 log::error!("database: {reason}. Checks go on, {waiting} wait in the journal; trying again");
             }
             self.report_dropped();
             if self.journal.is_closed() {
-                return self.in_hand.map_or(0, |batch| batch.checks.len());
+                return;
             }
             let pause = self.retry.pause();
             self.journal.wait_for_close(Instant::now() + pause);
         }
-    }
-
-    fn waiting(&self) -> usize {
-        self.journal.waiting() + self.in_hand.as_ref().map_or(0, |batch| batch.checks.len())
     }
 
     fn connect(&mut self) -> Result<Client, String> {
@@ -105,7 +96,7 @@ impl Session {
         migrate::bring_up_to_date(&mut client)?;
         store::bound_every_wait(&mut client).map_err(|error| explain(&error))?;
         self.enrol(&mut client).map_err(|error| explain(&error))?;
-        log::info!("database: connected; {} checks wait in the journal", self.waiting());
+        log::info!("database: connected; {} checks wait in the journal", self.journal.unrecorded());
         Ok(client)
     }
 
@@ -121,7 +112,6 @@ impl Session {
         let failed = |error: Error| format!("writing: {}", explain(&error));
         let mut heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
         loop {
-            self.journal.wait(heartbeat_due);
             let closed = self.journal.is_closed();
             client.is_valid(SIGN_OF_LIFE).map_err(failed)?;
             self.publish(&mut client).map_err(failed)?;
@@ -136,6 +126,7 @@ impl Session {
             if closed {
                 return Ok(());
             }
+            self.journal.wait(heartbeat_due);
         }
     }
 
@@ -155,7 +146,10 @@ impl Session {
         }
         let Some(batch) = &self.in_hand else { return Ok(false) };
         match store::record(client, self.journal.id, batch)? {
-            Some(_) => self.in_hand = None,
+            Some(_) => {
+                self.in_hand = None;
+                self.journal.settle();
+            }
             None => self.enrol(client)?,
         }
         Ok(true)

@@ -101,7 +101,7 @@ fn the_root_leads_to_the_page() {
     let (_database, api) = one_service();
     for path in ["/", "/status/"] {
         let answer = api.get(path);
-        assert_eq!((answer.status, answer.header("location")), (308, "/status"), "{path}");
+        assert_eq!((answer.status, answer.header("location")), (307, "/status"), "{path}");
     }
 }
 

@@ -8,6 +8,7 @@ mod contract;
 mod live;
 mod loss;
 mod page;
+mod proxies;
 mod rights;
 mod samples;
 mod site;

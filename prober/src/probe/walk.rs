@@ -114,6 +114,16 @@ mod tests {
     }
 
     #[test]
+    fn the_service_itself_may_be_anywhere() {
+        for all in [["1.1.1.1", "10.0.0.1"], ["10.0.0.1", "1.1.1.1"]] {
+            let mut left = addresses(&all);
+            let target = target(false);
+            Walk::new(&target, Method::Head, target.timeout).admit(&mut left).unwrap();
+            assert_eq!(left, addresses(&all));
+        }
+    }
+
+    #[test]
     fn of_a_mixed_answer_only_public_addresses_are_connected_to() {
         let left = admitted(&target(false), &["1.1.1.1"], &["127.0.0.1", "9.9.9.9", "fd00::1"]).unwrap();
         assert_eq!(left, addresses(&["9.9.9.9"]));

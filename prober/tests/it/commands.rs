@@ -136,3 +136,26 @@ fn the_database_url_may_come_as_a_systemd_credential() {
         setup.command(&["migrate"]).env("CREDENTIALS_DIRECTORY", credentials.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
+
+#[test]
+fn adopted_checks_in_the_future_are_reported_with_their_service() {
+    let database = shared::testing::Database::empty();
+    database
+        .connect()
+        .batch_execute(
+            "CREATE TABLE service_checks (
+                 id SERIAL PRIMARY KEY, service_id VARCHAR(50) NOT NULL, timestamp TIMESTAMPTZ NOT NULL DEFAULT NOW(),
+                 status VARCHAR(20) NOT NULL, response_time INTEGER, status_code INTEGER, error TEXT);
+             INSERT INTO service_checks (service_id, timestamp, status) VALUES
+                 ('main', now() + INTERVAL '2 hours', 'online'), ('main', now() + INTERVAL '1 hour', 'online'),
+                 ('main', now(), 'online'), ('git', now() + INTERVAL '30 s', 'online')",
+        )
+        .unwrap();
+    let setup = Setup::every_second(&[("main", "http://localhost/")]);
+    let migrate = || setup.command(&["migrate"]).env("DATABASE_URL", &database.url).output().unwrap();
+    let first = migrate();
+    let said = text(&first.stderr);
+    assert!(said.contains("2 adopted checks of main lie in the future"), "{said}");
+    assert!(!said.contains("checks of git"), "half a minute is within what clocks differ: {said}");
+    assert!(!text(&migrate().stderr).contains("adopted checks"), "once is enough");
+}

@@ -15,10 +15,11 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
+    HandshakeKind, ServerConfig, ServerConnection, StreamOwned,
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
+use tokio::net::TcpSocket;
 
 /// A TCP server that remembers the heads of the requests it got.
 pub(crate) struct Server {
@@ -31,6 +32,7 @@ struct Seen {
     requests: Mutex<Vec<String>>,
     accepted: Mutex<usize>,
     left: Mutex<usize>,
+    handshakes: Mutex<Vec<Option<HandshakeKind>>>,
 }
 
 /// Plain or TLS, to the servers below it is the same.
@@ -79,10 +81,12 @@ impl Server {
                 *seen.accepted.lock().unwrap() += 1;
                 thread::spawn(move || {
                     match tls {
-                        None => serve(&seen, &*behave, stream),
+                        None => serve(&seen, &*behave, &mut { stream }),
                         Some(tls) => {
                             let tls = ServerConnection::new(tls).unwrap();
-                            serve(&seen, &*behave, StreamOwned::new(tls, stream));
+                            let mut wire = StreamOwned::new(tls, stream);
+                            serve(&seen, &*behave, &mut wire);
+                            seen.handshakes.lock().unwrap().push(wire.conn.handshake_kind());
                         }
                     }
                     *seen.left.lock().unwrap() += 1;
@@ -126,6 +130,11 @@ impl Server {
         self.requests().iter().map(first).collect()
     }
 
+    /// Of the TLS connections that ended.
+    pub(crate) fn handshakes(&self) -> Vec<Option<HandshakeKind>> {
+        self.seen.handshakes.lock().unwrap().clone()
+    }
+
     pub(crate) fn accepted(&self) -> usize {
         *self.seen.accepted.lock().unwrap()
     }
@@ -139,14 +148,14 @@ impl Server {
     }
 }
 
-fn serve(seen: &Seen, behave: &dyn Fn(usize, &str, &mut dyn Wire) -> io::Result<()>, mut wire: impl Wire) {
-    let Ok(head) = read_head(&mut wire) else { return };
+fn serve(seen: &Seen, behave: &dyn Fn(usize, &str, &mut dyn Wire) -> io::Result<()>, wire: &mut dyn Wire) {
+    let Ok(head) = read_head(wire) else { return };
     let count = {
         let mut requests = seen.requests.lock().unwrap();
         requests.push(head.clone());
         requests.len() - 1
     };
-    if behave(count, &head, &mut wire).is_ok() {
+    if behave(count, &head, wire).is_ok() {
         let _ = wire.flush();
         // Not to close before the client does, for then it would be the server's doing.
         let _ = wire.read(&mut [0]);
@@ -168,6 +177,20 @@ fn read_head(wire: &mut dyn Wire) -> io::Result<String> {
 /// An address where nobody listens.
 pub(crate) fn nobody() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A listener whose queue is full: it drops attempts to connect for as long as the result lives.
+pub(crate) fn deaf(address: SocketAddr) -> (SocketAddr, impl Sized) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        waiting.push(stream);
+        assert!(waiting.len() < 100, "the queue never fills up");
+    }
+    (address, (listener, waiting))
 }
 
 /// A certificate and its key, and who vouches for it.
@@ -265,6 +288,8 @@ pub(crate) enum Says {
     Address(IpAddr),
     /// This address to questions for its kind, and nothing at all to the others.
     OnlyAddress(IpAddr),
+    /// As [`Says::Address`], after a while.
+    AddressLate(IpAddr, Duration),
 }
 
 const NO_ERROR: u8 = 0;
@@ -294,6 +319,10 @@ fn answer(says: Says, query: &[u8]) -> Option<Vec<u8>> {
         Says::Nothing => return None,
         Says::Code(_) => None,
         Says::Address(address) | Says::OnlyAddress(address) => record_for(question[name + 1], address),
+        Says::AddressLate(address, pause) => {
+            thread::sleep(pause);
+            record_for(question[name + 1], address)
+        }
     };
     if record.is_none() && matches!(says, Says::OnlyAddress(_)) {
         return None;

@@ -65,6 +65,17 @@ fn custom_headers_weigh_more_than_ours() {
 }
 
 #[test]
+fn an_authorization_of_the_users_own_weighs_more_than_userinfo() {
+    let server = Server::saying(&empty("200 OK"));
+    let mut target = target(server.url("/").replace("http://", "http://user:pass@"));
+    target.headers.push(("Authorization".into(), "Bearer token".into()));
+    check(&target);
+    let head = server.requests().remove(0);
+    assert_eq!(head.matches("authorization: ").count(), 1, "{head}");
+    assert!(head.contains("authorization: Bearer token\r\n"), "{head}");
+}
+
+#[test]
 fn a_header_of_the_users_own_may_be_long() {
     let server = Server::saying(&empty("200 OK"));
     let mut target = target(server.url("/"));

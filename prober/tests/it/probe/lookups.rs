@@ -9,7 +9,10 @@ use std::{
 use prober::resolver::Resolver;
 
 use super::*;
-use crate::servers::{NO_SUCH_NAME, SERVER_FAILURE, Says, Server, name_server, nobody};
+use crate::servers::{NO_SUCH_NAME, SERVER_FAILURE, Says, Server, deaf, name_server, nobody};
+
+/// Where no name server listens, and nobody says so.
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 254);
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -85,6 +88,30 @@ fn a_mute_name_server_is_a_timeout_of_class_dns() {
 }
 
 #[test]
+fn name_servers_are_asked_until_the_timeout_however_soon_they_are_given_up_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let impatient = format!("nameserver {NOWHERE}\noptions timeout:1 attempts:1\n");
+    fs::write(folder.path().join("resolv.conf"), impatient).unwrap();
+    let _inside = RUNTIME.enter();
+    let resolver = Resolver::reading(folder.path().join("hosts"), folder.path().join("resolv.conf"));
+    let mut target = target("http://asimonson.test/");
+    target.timeout = Duration::from_millis(2500);
+    let check = RUNTIME.block_on(Checker::with_resolver(resolver.unwrap()).check(&target)).unwrap();
+    let error = "dns: no answer about asimonson.test within 2.5 s, after 1 try";
+    assert_eq!((check.status, check.error.as_deref()), (Status::Timeout, Some(error)));
+}
+
+#[test]
+fn the_lookup_is_part_of_the_response_time() {
+    let server = ok("127.0.0.1:0");
+    let checker = asking(name_server(Says::AddressLate(LOCAL, Duration::from_millis(120))));
+    let mut target = target(format!("http://asimonson.test:{}/", server.address.port()));
+    target.family = Family::V4;
+    let check = RUNTIME.block_on(checker.check(&target)).unwrap();
+    assert!((120..300).contains(&check.response_time_ms.unwrap()), "{check:?}");
+}
+
+#[test]
 fn lookups_are_part_of_the_timeout_of_redirects_too() {
     let server =
         Server::answering(|_, _| b"HTTP/1.1 302 Found\r\nlocation: http://mute.test/\r\n\r\n".to_vec());
@@ -96,8 +123,7 @@ fn lookups_are_part_of_the_timeout_of_redirects_too() {
 /// A checker that reads these hosts and asks nobody.
 fn reading(folder: &Path, hosts: &str) -> Checker {
     fs::write(folder.join("hosts"), hosts).unwrap();
-    fs::write(folder.join("resolv.conf"), format!("nameserver {}\n", Ipv4Addr::new(127, 255, 255, 254)))
-        .unwrap();
+    fs::write(folder.join("resolv.conf"), format!("nameserver {NOWHERE}\n")).unwrap();
     let _inside = RUNTIME.enter();
     Checker::with_resolver(Resolver::reading(folder.join("hosts"), folder.join("resolv.conf")).unwrap())
 }
@@ -109,6 +135,19 @@ fn a_refused_first_address_does_not_hide_a_working_second() {
     let checker = reading(folder.path(), "127.0.0.3 many.test\n127.0.0.2 many.test\n");
     let url = format!("http://MANY.test:{}/", server.address.port());
     assert_eq!(summary(RUNTIME.block_on(checker.check(&target(url))).unwrap()), online(200));
+}
+
+#[test]
+fn a_first_address_that_never_answers_leaves_time_for_a_second() {
+    let server = ok("127.0.0.2:0");
+    let port = server.address.port();
+    let _inside = RUNTIME.enter();
+    let _deaf = deaf(([127, 0, 0, 3], port).into());
+    let folder = tempfile::tempdir().unwrap();
+    let checker = reading(folder.path(), "127.0.0.3 many.test\n127.0.0.2 many.test\n");
+    let check = RUNTIME.block_on(checker.check(&target(format!("http://many.test:{port}/")))).unwrap();
+    assert!((250..400).contains(&check.response_time_ms.unwrap()), "{check:?}");
+    assert_eq!(check.status_code, Some(200));
 }
 
 #[test]
@@ -126,7 +165,7 @@ fn the_hosts_file_is_read_again_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = folder.path().join("hosts");
     fs::write(&hosts, "127.0.0.1 moved.test\n").unwrap();
-    fs::write(folder.path().join("resolv.conf"), "nameserver 127.255.255.254\n").unwrap();
+    fs::write(folder.path().join("resolv.conf"), format!("nameserver {NOWHERE}\n")).unwrap();
     let _inside = RUNTIME.enter();
     let resolver = Resolver::reading(hosts.clone(), folder.path().join("resolv.conf")).unwrap();
     let lookup = || RUNTIME.block_on(resolver.lookup(url::Host::Domain("moved.test"), Family::Any)).unwrap();

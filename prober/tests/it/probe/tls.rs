@@ -2,6 +2,8 @@
 
 use std::{thread::sleep, time::Duration};
 
+use rustls::HandshakeKind;
+
 use super::*;
 use crate::servers::{Identity, Server};
 
@@ -21,6 +23,17 @@ fn a_certificate_of_the_targets_own_authority_is_good() {
     let server = Server::secured(&identity, OK);
     assert_eq!(found_trusting(&server, &identity), online(200));
     assert!(server.is_left_alone());
+}
+
+#[test]
+fn every_handshake_is_a_full_one() {
+    let identity = Identity::issued("127.0.0.1", 2999);
+    let server = Server::secured(&identity, OK);
+    for _ in 0..3 {
+        found_trusting(&server, &identity);
+    }
+    assert!(server.is_left_alone());
+    assert_eq!(server.handshakes(), [Some(HandshakeKind::Full); 3]);
 }
 
 #[test]

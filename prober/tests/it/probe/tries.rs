@@ -9,7 +9,9 @@ use std::{
 use chrono::Utc;
 
 use super::*;
-use crate::servers::{Server, Wire};
+use prober::{checker::Broken, resolver::Resolver};
+
+use crate::servers::{Says, Server, Wire, name_server, nobody};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const BAD: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
@@ -161,4 +163,30 @@ fn many_checks_at_once_are_measured_as_one_alone() {
     });
     assert!(checks.iter().all(|check| check.status == Status::Online), "{checks:?}");
     assert!(checks.iter().all(|check| check.response_time_ms >= Some(100)));
+}
+
+/// Descriptors are the process's: used up in a child that runs this test alone.
+#[test]
+fn a_machine_out_of_descriptors_says_nothing_about_the_target() {
+    const STARVED: &str = "PROBER_TEST_STARVED";
+    let name = "probe::tries::a_machine_out_of_descriptors_says_nothing_about_the_target";
+    if std::env::var_os(STARVED).is_none() {
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 64; exec \"$0\" --exact \"$1\""])
+            .arg(std::env::current_exe().unwrap())
+            .arg(name)
+            .env(STARVED, "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    let _inside = RUNTIME.enter();
+    let checker = Checker::with_resolver(Resolver::asking(name_server(Says::Nothing)).unwrap());
+    RUNTIME.block_on(checker.check(&target(format!("http://{}/", nobody())))).unwrap();
+    let _all: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+    for url in ["http://127.0.0.1:9/", "http://asimonson.test/"] {
+        let broken = RUNTIME.block_on(checker.check(&target(url))).unwrap_err();
+        assert!(matches!(broken, Broken::OutOfResources(_)), "{url}: {broken}");
+    }
 }
