@@ -78,7 +78,9 @@ mod tests {
             assert_eq!(find(&format!("{stem}.{ending}")), None);
             assert_eq!(find(&format!("{stem}.{:0>16}.{ending}", 0)), None);
         }
-        assert_eq!(find("../static/style.css"), None);
+        for part in ["", ".", "css", "../static/style.css"] {
+            assert_eq!(find(part), None, "{part}");
+        }
     }
 
     #[test]

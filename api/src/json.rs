@@ -291,6 +291,9 @@ mod tests {
             "httpſ://a",
         ] {
             assert_eq!(followable(link), None, "{link}");
+            let mut state = main();
+            Arc::make_mut(&mut state.service).link = Some(link.into());
+            assert!(text(&snapshot(vec![state])).contains("\"url\":null"), "{link}");
         }
     }
 

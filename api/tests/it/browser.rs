@@ -63,7 +63,6 @@ impl Default for Habits {
 /// Somebody who looks at the page.
 pub(crate) struct Visitor {
     tab: Arc<Tab>,
-    width: u32,
     troubles: Arc<Mutex<Vec<String>>>,
     requests: Arc<Mutex<Vec<String>>>,
     /// Ends with the last visitor.
@@ -75,13 +74,7 @@ impl Visitor {
     pub(crate) fn open(url: &str, habits: &Habits) -> Visitor {
         let browser = browser();
         let tab = browser.new_tab().expect("a tab");
-        let visitor = Visitor {
-            tab,
-            width: habits.width,
-            troubles: Arc::default(),
-            requests: Arc::default(),
-            _browser: browser,
-        };
+        let visitor = Visitor { tab, troubles: Arc::default(), requests: Arc::default(), _browser: browser };
         visitor.listen();
         visitor.take_up(habits);
         visitor.go(url);
@@ -179,11 +172,11 @@ impl Visitor {
 
     /// The page from its top, as a PNG under `target/screenshots/`, and its path.
     pub(crate) fn photograph(&self, name: &str) -> PathBuf {
-        let height: u32 = self.eval("document.documentElement.scrollHeight");
-        self.resize(self.width, height.min(TALLEST));
+        let (width, height): (u32, u32) = self.eval("[innerWidth, document.documentElement.scrollHeight]");
+        self.resize(width, height.min(TALLEST));
         let format = Page::CaptureScreenshotFormatOption::Png;
         let png = self.tab.capture_screenshot(format, None, None, true).expect("a screenshot");
-        self.resize(self.width, 900);
+        self.resize(width, 900);
         let folder = root().join("target/screenshots");
         std::fs::create_dir_all(&folder).expect("target/screenshots");
         let path = folder.join(format!("{name}.png"));

@@ -6,6 +6,7 @@ use api::snapshot::Snapshot;
 use shared::{Failure, Status};
 
 use crate::{
+    api::Api,
     browser::{Habits, Visitor},
     live::Live,
     samples::{self, found, stale},
@@ -280,4 +281,21 @@ fn the_page_asks_nobody_else_and_breaks_no_rule_of_its_policy() {
         "void document.head.append(Object.assign(document.createElement('style'), { textContent: 'a{}' }))",
     );
     visitor.eventually("the policy is in force", "forbidden.some((f) => f.startsWith('style-src-elem'))");
+}
+
+#[test]
+fn behind_a_base_path_everything_is_found() {
+    let api = Api::start(None, &["--base-path", "/monitor"]);
+    let visitor = Visitor::open(&format!("{}/monitor/status", api.address), &Habits::default());
+    visitor.refresh();
+    assert!(!visitor.sees("#lost"));
+    assert_eq!(visitor.text("#source"), "This server has no database to read from, so nothing is known.");
+    let own = format!("{}/monitor/", api.address);
+    assert!(visitor.requests().iter().all(|url| url.starts_with(&own)), "{:?}", visitor.requests());
+    assert_eq!(visitor.troubles(), [""; 0]);
+
+    visitor.go(&format!("{}/monitor/status/nowhere", api.address));
+    assert_eq!(visitor.text("h1"), "Page not found");
+    visitor.click(".button");
+    visitor.eventually("the way back", "document.title.startsWith('Status Unknown')");
 }

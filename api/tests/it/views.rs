@@ -239,14 +239,17 @@ fn the_main_views_are_photographed() {
         ("200-services", samples::many(200)),
     ];
     for (name, snapshot) in views {
-        for width in [360, 768, 1440] {
-            let (_site, visitor) = visit_as(snapshot.clone(), &Habits { width, ..Habits::default() });
-            let photograph = visitor.photograph(&format!("{name}-{width}-dark"));
-            if let Some(path) = readme.as_ref().filter(|_| (name, width) == ("unwell", 1440)) {
+        let (_site, visitor) = visit(snapshot);
+        for (width, dark) in
+            [(360, true), (360, false), (768, true), (768, false), (1440, true), (1440, false)]
+        {
+            visitor.resize(width, 900);
+            visitor.prefer(dark, &[]);
+            let theme = if dark { "dark" } else { "light" };
+            let photograph = visitor.photograph(&format!("{name}-{width}-{theme}"));
+            if let Some(path) = readme.as_ref().filter(|_| (name, width, dark) == ("unwell", 1440, true)) {
                 std::fs::copy(photograph, path).expect("a path to write the screenshot to");
             }
-            visitor.prefer(false, &[]);
-            visitor.photograph(&format!("{name}-{width}-light"));
         }
     }
 }
