@@ -1,8 +1,9 @@
 //! A visitor: one tab of a headless Chromium, and all that went wrong in it.
 
 use std::{
+    ffi::OsStr,
     path::PathBuf,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use headless_chrome::{
 };
 use serde::de::DeserializeOwned;
 use shared::testing::{eventually, root};
+use tempfile::TempDir;
 
 /// Runs before the page's own script: timers of a second or more wait for [`Visitor::wait`] instead of the clock,
 /// what the policy forbids is noted, and the visitor's own clock is wrong by `CLOCK_OFF` milliseconds.
@@ -66,15 +68,16 @@ pub(crate) struct Visitor {
     troubles: Arc<Mutex<Vec<String>>>,
     requests: Arc<Mutex<Vec<String>>>,
     /// Ends with the last visitor.
-    _browser: Arc<Browser>,
+    _chromium: Arc<Chromium>,
 }
 
 impl Visitor {
     /// Opens `url`, and waits until it is loaded and its script has run.
     pub(crate) fn open(url: &str, habits: &Habits) -> Visitor {
-        let browser = browser();
-        let tab = browser.new_tab().expect("a tab");
-        let visitor = Visitor { tab, troubles: Arc::default(), requests: Arc::default(), _browser: browser };
+        let chromium = chromium();
+        let tab = chromium.browser.new_tab().expect("a tab");
+        let visitor =
+            Visitor { tab, troubles: Arc::default(), requests: Arc::default(), _chromium: chromium };
         visitor.listen();
         visitor.take_up(habits);
         visitor.go(url);
@@ -250,30 +253,39 @@ impl Drop for Visitor {
     }
 }
 
+/// A running browser, and then the profile that it leaves.
+struct Chromium {
+    browser: Browser,
+    _profile: TempDir,
+}
+
 /// The browser that all visitors of the moment share.
-fn browser() -> Arc<Browser> {
-    static BROWSER: Mutex<Weak<Browser>> = Mutex::new(Weak::new());
-    let mut shared = BROWSER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+fn chromium() -> Arc<Chromium> {
+    static SHARED: Mutex<Weak<Chromium>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let browser = Arc::new(launch());
-        *shared = Arc::downgrade(&browser);
-        browser
+        let chromium = Arc::new(launch());
+        *shared = Arc::downgrade(&chromium);
+        chromium
     })
 }
 
-fn launch() -> Browser {
+fn launch() -> Chromium {
+    let profile = TempDir::with_prefix_in("chromium-", env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let quiet = ["--disable-quic", "--disable-component-update", "--hide-scrollbars"];
-    Browser::new(LaunchOptions {
-        path: Some(chromium()),
+    let browser = Browser::new(LaunchOptions {
+        path: Some(program()),
         sandbox: false,
         idle_browser_timeout: Duration::from_secs(60),
-        args: quiet.iter().map(std::ffi::OsStr::new).collect(),
+        user_data_dir: Some(profile.path().to_owned()),
+        args: quiet.iter().map(OsStr::new).collect(),
         ..LaunchOptions::default()
     })
-    .expect("Chromium starts")
+    .expect("Chromium starts");
+    Chromium { browser, _profile: profile }
 }
 
-fn chromium() -> PathBuf {
+fn program() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     ["chromium", "chromium-browser", "google-chrome"]
         .iter()
