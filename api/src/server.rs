@@ -3,8 +3,8 @@
 use std::{
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, mpsc},
     time::Duration,
@@ -125,14 +125,18 @@ fn serve(listen: &Listen, shown: Shown) -> Result<Server, String> {
     .disable_signals();
     let bound = match listen {
         Listen::Tcp(address) => addresses(address).and_then(|addresses| server.bind(&addresses[..])),
-        Listen::Unix(path) => server.bind_uds(path).and_then(|server| open_to_proxies(path).map(|()| server)),
+        Listen::Unix(path) => free(path)
+            .and_then(|()| server.bind_uds(path))
+            .and_then(|server| open_to_proxies(path).map(|()| server)),
     };
     let server = bound.map_err(|error| explain(listen, &error))?;
-    for address in server.addrs() {
-        log::info!("listening on http://{address}");
-    }
-    if let Listen::Unix(path) = listen {
-        log::info!("listening on {}", path.display());
+    match listen {
+        Listen::Unix(path) => log::info!("listening on {}", path.display()),
+        Listen::Tcp(_) => {
+            for address in server.addrs() {
+                log::info!("listening on http://{address}");
+            }
+        }
     }
     Ok(server.run())
 }
@@ -141,8 +145,16 @@ fn addresses(address: &str) -> io::Result<Vec<SocketAddr>> {
     Ok(address.to_socket_addrs()?.collect())
 }
 
+/// A socket that somebody answers on is not taken away from him; a stale one will be replaced.
+fn free(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Whoever may enter the folder may read the page: a proxy runs as another user.
-fn open_to_proxies(path: &PathBuf) -> io::Result<()> {
+fn open_to_proxies(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
 }
 
