@@ -3,8 +3,8 @@
 use std::{
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, mpsc},
     time::Duration,
@@ -12,8 +12,11 @@ use std::{
 
 use actix_web::{App, HttpServer, dev::Server, middleware::DefaultHeaders, rt::System};
 use chrono::Utc;
-use sd_notify::NotifyState;
-use shared::Database;
+use shared::{
+    Database,
+    systemd::{NotifyState, tell},
+    vital,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -96,18 +99,14 @@ fn publish(renderer: Arc<Renderer>, base_path: &str) -> Result<Shown, String> {
     match database {
         Ok(database) => {
             log::info!("reading from {database}");
+            let no_thread = |error: io::Error| format!("the system gives no thread: {error}");
             let (news, heard) = mpsc::channel();
-            start("refresher", move || refresh::run(&database, &news))?;
-            start("publisher", move || publisher.run(&heard))?;
+            vital::start("refresher", move || refresh::run(&database, &news)).map_err(no_thread)?;
+            vital::start("publisher", move || publisher.run(&heard)).map_err(no_thread)?;
         }
         Err(reason) => log::error!("{reason}. The page is served without figures until a restart"),
     }
     Ok(shown)
-}
-
-fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
-    let thread = std::thread::Builder::new().name(name.into()).spawn(work);
-    thread.map(drop).map_err(|error| format!("the system gives no thread: {error}"))
 }
 
 fn serve(listen: &Listen, shown: Shown) -> Result<Server, String> {
@@ -125,14 +124,18 @@ fn serve(listen: &Listen, shown: Shown) -> Result<Server, String> {
     .disable_signals();
     let bound = match listen {
         Listen::Tcp(address) => addresses(address).and_then(|addresses| server.bind(&addresses[..])),
-        Listen::Unix(path) => server.bind_uds(path).and_then(|server| open_to_proxies(path).map(|()| server)),
+        Listen::Unix(path) => free(path)
+            .and_then(|()| server.bind_uds(path))
+            .and_then(|server| open_to_proxies(path).map(|()| server)),
     };
     let server = bound.map_err(|error| explain(listen, &error))?;
-    for address in server.addrs() {
-        log::info!("listening on http://{address}");
-    }
-    if let Listen::Unix(path) = listen {
-        log::info!("listening on {}", path.display());
+    match listen {
+        Listen::Unix(path) => log::info!("listening on {}", path.display()),
+        Listen::Tcp(_) => {
+            for address in server.addrs() {
+                log::info!("listening on http://{address}");
+            }
+        }
     }
     Ok(server.run())
 }
@@ -141,8 +144,16 @@ fn addresses(address: &str) -> io::Result<Vec<SocketAddr>> {
     Ok(address.to_socket_addrs()?.collect())
 }
 
+/// A socket that somebody answers on is not taken away from him; a stale one will be replaced.
+fn free(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Whoever may enter the folder may read the page: a proxy runs as another user.
-fn open_to_proxies(path: &PathBuf) -> io::Result<()> {
+fn open_to_proxies(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
 }
 
@@ -162,23 +173,16 @@ async fn wait(server: Server, [term, interrupt]: [io::Result<Signal>; 2]) -> io:
     let (mut term, mut interrupt) = (term?, interrupt?);
     let handle = server.handle();
     let mut served = std::pin::pin!(server);
-    tell_systemd(&[NotifyState::Ready]);
+    tell(&[NotifyState::Ready]);
     tokio::select! {
         ended = &mut served => return ended,
         _ = term.recv() => log::info!("SIGTERM: finishing the requests at work"),
         _ = interrupt.recv() => log::info!("SIGINT: finishing the requests at work"),
     }
-    tell_systemd(&[NotifyState::Stopping]);
+    tell(&[NotifyState::Stopping]);
     // The server does its part of stopping only while it is polled.
     let (_, ended) = tokio::join!(handle.stop(true), served);
     ended
-}
-
-/// Nothing happens where systemd did not start this process.
-fn tell_systemd(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        log::warn!("systemd can't be told: {error}");
-    }
 }
 
 #[cfg(test)]

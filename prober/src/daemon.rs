@@ -2,24 +2,27 @@
 //! signal. How a check is made is the checker's, how it is recorded the writer's.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
-use sd_notify::NotifyState;
-use shared::{Check, Database, Service, Status};
+use shared::{
+    Check, Database, Service, Status,
+    systemd::{NotifyState, tell},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
-    task::JoinSet,
+    task::{self, JoinError, JoinSet},
     time::{sleep, sleep_until},
 };
 
 use crate::{
     checker::{Broken, Checker},
+    clock::Clock,
     config,
     journal::{self, Journal},
     schedule::{Schedule, Turn},
@@ -37,8 +40,6 @@ const LAST_CHECKS: Duration = Duration::from_secs(5);
 /// At the end, the database has this long to take what was measured.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 const LOOK_AT_THE_CLOCK_EVERY: Duration = Duration::from_secs(10);
-/// A wall clock that moved more than this against the monotonic one was stepped, or the machine slept.
-const CLOCK_STEP: Duration = Duration::from_millis(500);
 
 /// Runs until SIGTERM or SIGINT; then everything measured is recorded, within bounds.
 ///
@@ -59,7 +60,9 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
             watched: HashMap::new(),
             schedule: Schedule::default(),
             running: JoinSet::new(),
-            clock: Clock::start(),
+            at_work: HashMap::new(),
+            busy: HashSet::new(),
+            clock: Clock::now(),
             journal,
             writer,
         };
@@ -130,7 +133,11 @@ struct Daemon {
     targets: Vec<Arc<Target>>,
     watched: HashMap<String, Watched>,
     schedule: Schedule,
-    running: JoinSet<(String, Result<Check, Broken>)>,
+    running: JoinSet<Result<Check, Broken>>,
+    /// The service that each running check is of.
+    at_work: HashMap<task::Id, String>,
+    /// The services of `at_work`.
+    busy: HashSet<String>,
     clock: Clock,
     journal: Arc<Journal>,
     writer: Option<Writer>,
@@ -139,8 +146,10 @@ struct Daemon {
 struct Watched {
     target: Arc<Target>,
     last_status: Status,
-    checking: bool,
 }
+
+/// How a check ended: its task, and what came of it.
+type Finished = Result<(task::Id, Result<Check, Broken>), JoinError>;
 
 impl Daemon {
     async fn watch(&mut self) -> std::io::Result<()> {
@@ -148,23 +157,21 @@ impl Daemon {
         let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let mut look_at_the_clock = tokio::time::interval(LOOK_AT_THE_CLOCK_EVERY);
         let mut skipped = Skipped::default();
-        tell_systemd(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
         loop {
             let due = self.schedule.next_due().unwrap_or_else(|| Instant::now() + LOOK_AT_THE_CLOCK_EVERY);
             tokio::select! {
                 () = sleep_until(due.into()) => self.take_turns(&mut skipped),
-                Some(finished) = self.running.join_next() => self.finished(finished),
+                Some(finished) = self.running.join_next_with_id() => self.finished(finished),
                 _ = reload.recv() => self.reload(),
                 _ = look_at_the_clock.tick() => {
                     skipped.report();
-                    if self.clock.was_stepped() {
-                        self.publish();
-                    }
+                    self.look_at_the_clock();
                 }
                 () = first(&mut ends) => break,
             }
         }
-        tell_systemd(&[NotifyState::Stopping]);
+        tell(&[NotifyState::Stopping]);
         self.finish_checks().await;
         Ok(())
     }
@@ -180,30 +187,30 @@ impl Daemon {
 
     /// Begins the check of a turn; not while the last one of the same service is still at work.
     fn begin(&mut self, turn: &Turn) -> bool {
-        let Some(watched) = self.watched.get_mut(&turn.id) else { return true };
-        if std::mem::replace(&mut watched.checking, true) {
+        let Some(watched) = self.watched.get(&turn.id) else { return true };
+        if !self.busy.insert(turn.id.clone()) {
             return false;
         }
-        let (id, target) = (turn.id.clone(), Arc::clone(&watched.target));
+        let target = Arc::clone(&watched.target);
         let (checker, free) = (self.checker.clone(), Arc::clone(&self.free));
-        self.running.spawn(async move {
+        let task = self.running.spawn(async move {
             let _place = free.acquire().await;
-            (id, checker.check(&target).await)
+            checker.check(&target).await
         });
+        self.at_work.insert(task.id(), turn.id.clone());
         true
     }
 
-    fn finished(&mut self, finished: Result<(String, Result<Check, Broken>), tokio::task::JoinError>) {
-        let (id, outcome) = match finished {
-            Ok(finished) => finished,
-            Err(error) => return log::error!("a check ended without a result: {error}"),
+    fn finished(&mut self, finished: Finished) {
+        let (task, outcome) = match finished {
+            Ok((task, outcome)) => (task, outcome.map_err(|broken| broken.to_string())),
+            Err(error) => (error.id(), Err(error.to_string())),
         };
-        if let Some(watched) = self.watched.get_mut(&id) {
-            watched.checking = false;
-        }
+        let id = self.at_work.remove(&task).unwrap_or_default();
+        self.busy.remove(&id);
         match outcome {
             Ok(check) => self.measured(check),
-            Err(broken) => log::error!("{id}: {broken}; nothing is recorded for this turn"),
+            Err(reason) => log::error!("{id}: {reason}; nothing is recorded for this turn"),
         }
     }
 
@@ -225,13 +232,10 @@ impl Daemon {
             log::warn!("canary is not asked by this version: a failure of this machine's network counts");
         }
         self.targets = services.targets.into_iter().map(Arc::new).collect();
-        let mut before = std::mem::take(&mut self.watched);
+        let before = std::mem::take(&mut self.watched);
         for target in &self.targets {
-            let (last_status, checking) = before
-                .remove(&target.id)
-                .map_or((Status::Unknown, false), |known| (known.last_status, known.checking));
-            self.watched
-                .insert(target.id.clone(), Watched { target: Arc::clone(target), last_status, checking });
+            let last_status = before.get(&target.id).map_or(Status::Unknown, |known| known.last_status);
+            self.watched.insert(target.id.clone(), Watched { target: Arc::clone(target), last_status });
         }
         let beats = self.targets.iter().map(|target| (target.id.as_str(), target.interval));
         self.schedule.load(beats, Instant::now());
@@ -241,7 +245,7 @@ impl Daemon {
 
     fn reload(&mut self) {
         let began = NotifyState::monotonic_usec_now().ok();
-        tell_systemd(&[Some(NotifyState::Reloading), began].into_iter().flatten().collect::<Vec<_>>());
+        tell(&[Some(NotifyState::Reloading), began].into_iter().flatten().collect::<Vec<_>>());
         match config::load(&self.services_file) {
             Ok(services) => self.load(services),
             Err(problems) => {
@@ -249,12 +253,21 @@ impl Daemon {
                 log::error!("reload refused: the services stay as they were");
             }
         }
-        tell_systemd(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
     }
 
-    fn publish(&mut self) {
+    /// The beats go on; what is told of them changes.
+    fn look_at_the_clock(&mut self) {
+        let now = Clock::now();
+        if let Some(step) = self.clock.step_until(now) {
+            log::warn!("the clock was set by {step:?}, or the machine slept; the beats go on");
+            self.clock = now;
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
         let Some(writer) = &self.writer else { return };
-        self.clock = Clock::start();
         let services = self.targets.iter().map(|target| visible(target, self.beat(target))).collect();
         writer.publish(services);
     }
@@ -268,7 +281,7 @@ impl Daemon {
         tokio::pin!(cut_off);
         loop {
             tokio::select! {
-                finished = self.running.join_next() => match finished {
+                finished = self.running.join_next_with_id() => match finished {
                     Some(finished) => self.finished(finished),
                     None => return,
                 },
@@ -322,13 +335,6 @@ async fn first(signals: &mut [Signal; 2]) {
     }
 }
 
-/// Nothing happens where systemd did not start this process.
-fn tell_systemd(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        log::warn!("systemd can't be told: {error}");
-    }
-}
-
 /// Turns that could not be kept, said in sum.
 #[derive(Default)]
 struct Skipped {
@@ -343,30 +349,5 @@ impl Skipped {
                 "{turns} turns were skipped: the check before was still at work, or the machine slept"
             ),
         }
-    }
-}
-
-/// The wall clock and the monotonic one at the same moment: beats are kept on the second and told by the first.
-struct Clock {
-    wall: DateTime<Utc>,
-    monotonic: Instant,
-}
-
-impl Clock {
-    fn start() -> Clock {
-        Clock { wall: Utc::now(), monotonic: Instant::now() }
-    }
-
-    fn at(&self, instant: Instant) -> DateTime<Utc> {
-        self.wall + instant.saturating_duration_since(self.monotonic)
-            - self.monotonic.saturating_duration_since(instant)
-    }
-
-    fn was_stepped(&self) -> bool {
-        let off = (Utc::now() - self.at(Instant::now())).abs().to_std().unwrap_or_default();
-        if off > CLOCK_STEP {
-            log::warn!("the clock was set by {off:?}, or the machine slept; the beats go on");
-        }
-        off > CLOCK_STEP
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use postgres::{Client, Error};
-use shared::{Database, Service, database::explain, retry::Retry};
+use shared::{Database, Service, database::explain, retry::Retry, vital};
 
 use crate::{
     journal::{Batch, Journal},
@@ -42,7 +42,7 @@ impl Writer {
             in_hand: None,
             retry: Retry::default(),
         };
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || session.run())?;
+        let thread = vital::start("writer", move || session.run())?;
         Ok(Writer { journal, services, thread })
     }
 

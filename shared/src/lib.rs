@@ -20,9 +20,11 @@ pub mod logging;
 pub mod printable;
 pub mod retry;
 pub mod service;
+pub mod systemd;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod trust;
+pub mod vital;
 
 pub use check::{Check, Failure, Status};
 pub use database::Database;

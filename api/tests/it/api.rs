@@ -118,6 +118,11 @@ impl Drop for Api {
 
 /// Asks once, follows nothing, and believes any certificate.
 pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
+    try_to_ask(method, url, headers).unwrap_or_else(|error| panic!("{method} {url}: {error}"))
+}
+
+/// The same, of somebody who may not be there yet.
+pub(crate) fn try_to_ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer, ureq::Error> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -130,10 +135,9 @@ pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut response =
-        agent.run(request.body(()).unwrap()).unwrap_or_else(|error| panic!("{method} {url}: {error}"));
-    let body = response.body_mut().read_to_string().unwrap();
-    Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+    let mut response = agent.run(request.body(())?)?;
+    let body = response.body_mut().read_to_string()?;
+    Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
 }
 
 /// A service that is checked every hour, so that it does not grow stale within a test.

@@ -172,6 +172,12 @@ fn a_unix_socket_is_open_to_a_proxy_of_another_user_and_a_stale_one_is_replaced(
     drop(Api::start_on(&listen, None, &[]));
     assert!(path.exists(), "what a killed api leaves");
     let _api = Api::start_on(&listen, None, &[]);
+    let second = std::process::Command::new(env!("CARGO_BIN_EXE_status-api"))
+        .args(["--listen", &listen])
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1), "a socket that is answered on is not taken away");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
     let mut stream = UnixStream::connect(&path).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();

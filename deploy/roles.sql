@@ -1,0 +1,57 @@
+-- Roles and rights, for a database of the monitor's own. Safe to run again, as a superuser or another role that may
+-- create roles:
+--     createdb status && psql -d status -f deploy/roles.sql
+-- Passwords are set by hand, afterwards:
+--     psql -d status -c '\password status_prober' -c '\password status_api'
+
+\set ON_ERROR_STOP on
+SET client_min_messages = warning;
+BEGIN;
+
+-- The prober owns the tables. The api reads them, and could not write if it tried.
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['status_prober', 'status_api']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
+\gexec
+
+ALTER ROLE status_api SET default_transaction_read_only = on;
+ALTER ROLE status_api SET statement_timeout = '30s';
+ALTER ROLE status_api SET idle_in_transaction_session_timeout = '60s';
+
+-- Who is no superuser gives tables away, and default rights, only as a member.
+SELECT 'GRANT status_prober TO CURRENT_USER'
+WHERE NOT pg_has_role(current_user, 'status_prober', 'MEMBER')
+\gexec
+
+-- Nobody else creates anything here. In a database that is shared with other programs, look at these two lines first.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database())
+\gexec
+
+SELECT format('GRANT CONNECT ON DATABASE %I TO status_prober, status_api', current_database())
+\gexec
+GRANT USAGE, CREATE ON SCHEMA public TO status_prober;
+GRANT USAGE ON SCHEMA public TO status_api;
+
+-- What exists already, by another role (the program before this one, or a start without these roles), changes hands.
+-- Sequences and indexes go with their tables.
+SELECT format('ALTER TABLE %s OWNER TO status_prober', oid::regclass)
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+  AND (relname = 'service_checks' OR relname LIKE 'status\_%')
+  AND relowner <> 'status_prober'::regrole
+\gexec
+SELECT format('ALTER FUNCTION %s OWNER TO status_prober', oid::regprocedure)
+FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'status\_%'
+  AND proowner <> 'status_prober'::regrole
+\gexec
+SELECT format('GRANT SELECT ON %s TO status_api', oid::regclass)
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relowner = 'status_prober'::regrole
+\gexec
+
+-- And what later versions create.
+ALTER DEFAULT PRIVILEGES FOR ROLE status_prober IN SCHEMA public GRANT SELECT ON TABLES TO status_api;
+
+COMMIT;
