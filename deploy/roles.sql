@@ -34,21 +34,21 @@ GRANT USAGE, CREATE ON SCHEMA public TO status_prober;
 GRANT USAGE ON SCHEMA public TO status_api;
 
 -- What exists already, by another role (the program before this one, or a start without these roles), changes hands.
--- Sequences and indexes go with their tables.
+-- Sequences and indexes go with their tables. Tables of others are left alone.
 SELECT format('ALTER TABLE %s OWNER TO status_prober', oid::regclass)
 FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-  AND (relname = 'service_checks' OR relname LIKE 'status\_%')
-  AND relowner <> 'status_prober'::regrole
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relowner <> 'status_prober'::regrole
+  AND relname IN ('service_checks', 'status_migrations', 'status_probers', 'status_rollups', 'status_services',
+                  'status_services_file', 'status_totals')
 \gexec
 SELECT format('ALTER FUNCTION %s OWNER TO status_prober', oid::regprocedure)
 FROM pg_proc
-WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'status\_%'
-  AND proowner <> 'status_prober'::regrole
+WHERE pronamespace = 'public'::regnamespace AND proowner <> 'status_prober'::regrole
+  AND proname IN ('status_count_insert', 'status_count_update', 'status_count_delete', 'status_count_truncate')
 \gexec
 SELECT format('GRANT SELECT ON %s TO status_api', oid::regclass)
 FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relowner = 'status_prober'::regrole
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relowner = 'status_prober'::regrole
 \gexec
 
 -- And what later versions create.

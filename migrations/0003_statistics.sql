@@ -6,7 +6,7 @@ LOCK TABLE service_checks IN SHARE ROW EXCLUSIVE MODE;
 
 -- The rollup: checks by status of one service and one UTC hour. A status nobody knows is in total only.
 CREATE TABLE status_rollups (
-    service_id VARCHAR(50) NOT NULL,
+    service_id TEXT NOT NULL,
     hour TIMESTAMPTZ NOT NULL,
     online INTEGER NOT NULL,
     degraded INTEGER NOT NULL,
@@ -18,7 +18,7 @@ CREATE TABLE status_rollups (
 
 -- All checks ever, and a revision that grows with every statement that touched the service.
 CREATE TABLE status_totals (
-    service_id VARCHAR(50) PRIMARY KEY,
+    service_id TEXT PRIMARY KEY,
     online BIGINT NOT NULL,
     degraded BIGINT NOT NULL,
     timeout BIGINT NOT NULL,
@@ -37,9 +37,10 @@ DECLARE
     referencing TEXT;
 BEGIN
     FOR kind, changed, referencing IN VALUES
-        ('insert', 'SELECT 1 AS sign, * FROM added', 'NEW TABLE AS added'),
-        ('delete', 'SELECT -1 AS sign, * FROM removed', 'OLD TABLE AS removed'),
-        ('update', 'SELECT 1 AS sign, * FROM added UNION ALL SELECT -1, * FROM removed',
+        ('insert', 'SELECT 1 AS sign, service_id, timestamp, status FROM added', 'NEW TABLE AS added'),
+        ('delete', 'SELECT -1 AS sign, service_id, timestamp, status FROM removed', 'OLD TABLE AS removed'),
+        ('update', 'SELECT 1 AS sign, service_id, timestamp, status FROM added
+                    UNION ALL SELECT -1, service_id, timestamp, status FROM removed',
                    'NEW TABLE AS added OLD TABLE AS removed')
     LOOP
         EXECUTE format($create$

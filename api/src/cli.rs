@@ -45,10 +45,13 @@ fn base_path(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let named = |part: &str| !["", ".", ".."].contains(&part) && part.chars().all(plain);
     let mut parts = path.split('/');
-    if path.is_empty() || (parts.next() == Some("") && parts.all(named)) {
+    // What answers without the prefix must not begin with it.
+    let is_a_route =
+        ["api", "healthz", "readyz", "status"].contains(&path.split('/').nth(1).unwrap_or_default());
+    if path.is_empty() || (parts.next() == Some("") && parts.all(named) && !is_a_route) {
         Ok(path.to_owned())
     } else {
-        Err("write a path of letters, digits, -, ., _ and ~ that begins with a slash, like /monitor".into())
+        Err("write a path of letters, digits, -, ., _ and ~, other than the routes here, that begins with a slash, like /monitor".into())
     }
 }
 
@@ -61,7 +64,20 @@ mod tests {
         for (text, path) in [("/", ""), ("", ""), ("/a", "/a"), ("/a/b/", "/a/b"), ("/a-._~9", "/a-._~9")] {
             assert_eq!(base_path(text).as_deref(), Ok(path));
         }
-        for bad in ["a", "//a", "/a//", "/a b", "/ä", "/a?b", "/../x", "/./", "https://x/", "/{a}"] {
+        for bad in [
+            "a",
+            "//a",
+            "/a//",
+            "/a b",
+            "/ä",
+            "/a?b",
+            "/../x",
+            "/./",
+            "https://x/",
+            "/{a}",
+            "/api",
+            "/status/x",
+        ] {
             assert!(base_path(bad).is_err(), "{bad}");
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::{
     HttpRequest, HttpResponse, Resource, guard,
     http::{
-        Method, StatusCode,
+        StatusCode,
         header::{self, ContentType, HeaderValue, IfNoneMatch},
     },
     web,
@@ -80,19 +80,23 @@ async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
     HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
-async fn page(shown: web::Data<Shown>, tags: web::Header<IfNoneMatch>) -> HttpResponse {
-    send(&shown.latest.published().page, HTML, &tags)
+/// What a client says it has; what nobody can read is nothing (RFC 9110, 13.1.2).
+type Tags = Option<web::Header<IfNoneMatch>>;
+
+async fn page(shown: web::Data<Shown>, tags: Tags) -> HttpResponse {
+    send(&shown.latest.published().page, HTML, tags)
 }
 
-async fn status(shown: web::Data<Shown>, tags: web::Header<IfNoneMatch>) -> HttpResponse {
-    send(&shown.latest.published().status, "application/json", &tags)
+async fn status(shown: web::Data<Shown>, tags: Tags) -> HttpResponse {
+    send(&shown.latest.published().status, "application/json", tags)
 }
 
-fn send(body: &Body, content_type: &'static str, tags: &IfNoneMatch) -> HttpResponse {
-    let known = match tags {
-        IfNoneMatch::Any => true,
+fn send(body: &Body, content_type: &'static str, tags: Tags) -> HttpResponse {
+    let known = match tags.map(web::Header::into_inner) {
+        None => false,
+        Some(IfNoneMatch::Any) => true,
         // A proxy that compresses makes a tag weak.
-        IfNoneMatch::Items(tags) => tags.iter().any(|tag| tag.weak_eq(&body.tag)),
+        Some(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&body.tag)),
     };
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
@@ -138,10 +142,7 @@ fn plain(status: StatusCode, text: String) -> HttpResponse {
 }
 
 async fn not_found(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    match *request.method() {
-        Method::GET | Method::HEAD => error(&request, &shown, StatusCode::NOT_FOUND),
-        _ => not_allowed(request, shown).await,
-    }
+    error(&request, &shown, StatusCode::NOT_FOUND)
 }
 
 async fn not_allowed(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
@@ -163,8 +164,8 @@ struct Problem<'a> {
 fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     let path = request.path();
-    if !path.strip_prefix(&*shown.base_path).unwrap_or(path).starts_with("/api") && !path.starts_with("/api")
-    {
+    let below = path.strip_prefix(&*shown.base_path).unwrap_or(path);
+    if below != "/api" && !below.starts_with("/api/") {
         return response
             .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
             .insert_header((header::CONTENT_TYPE, HTML))

@@ -3,7 +3,10 @@
 use std::{
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, mpsc},
@@ -144,11 +147,18 @@ fn addresses(address: &str) -> io::Result<Vec<SocketAddr>> {
     Ok(address.to_socket_addrs()?.collect())
 }
 
-/// A socket that somebody answers on is not taken away from him; a stale one will be replaced.
+/// Only a socket that nobody answers on any more may be replaced.
 fn free(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(there) if there.file_type().is_socket() => {}
+        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) => return Err(error),
+    }
     match UnixStream::connect(path) {
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -159,6 +169,9 @@ fn open_to_proxies(path: &Path) -> io::Result<()> {
 
 fn explain(listen: &Listen, error: &io::Error) -> String {
     let advice = match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            "there is a file that is no socket: choose another path with --listen"
+        }
         io::ErrorKind::AddrInUse => "it is taken: stop the other program, or choose another with --listen",
         io::ErrorKind::PermissionDenied => {
             "there is no right to: choose a port from 1024 on, or another path"

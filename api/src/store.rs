@@ -21,8 +21,14 @@ use crate::{
 const BOUND_EVERY_WAIT: &str = "
     SELECT set_config('statement_timeout', '10s', true), set_config('lock_timeout', '3s', true)";
 
-const IS_PREPARED: &str = "
-    SELECT to_regclass('status_services_file') IS NOT NULL AND to_regclass('status_totals') IS NOT NULL";
+// The prober's tables may lie elsewhere than this role's search path leads: until the end of the transaction it leads
+// there, if they exist.
+const FIND_TABLES: &str = "
+    SELECT set_config('search_path', relnamespace::regnamespace::text || ', pg_temp', true)
+    FROM (SELECT relnamespace FROM pg_class
+          WHERE relname = 'status_services_file' AND relkind = 'r'
+            AND relnamespace::regnamespace::text NOT LIKE 'pg\\_%'
+          ORDER BY pg_table_is_visible(oid) DESC, oid LIMIT 1) found";
 
 const PULSE: &str = "
     SELECT (SELECT revision FROM status_services_file),
@@ -40,7 +46,7 @@ const REVISIONS: &str =
 // timestamp, which the column allows, counts in the sums and is never the newest.
 const FACTS: &str = "
     SELECT s.id, COALESCE(t.revision, 0), COALESCE(t.online, 0), COALESCE(t.total, 0),
-           GREATEST(f.timestamp, '0001-01-01Z'), o.timestamp, u.timestamp,
+           LEAST(GREATEST(f.timestamp, '0001-01-01Z'), '9999-01-01Z'), o.timestamp, u.timestamp,
            n.timestamp, n.status::text, n.response_time, n.status_code, left(n.error, 20)
     FROM unnest($1::text[]) AS s(id)
     LEFT JOIN status_totals t ON t.service_id = s.id
@@ -124,7 +130,7 @@ pub struct Pulse {
 /// # Errors
 /// Those of the database.
 pub fn pulse(transaction: &mut Transaction<'_>) -> Result<Option<Pulse>, Error> {
-    if !transaction.query_typed_one(IS_PREPARED, &[])?.try_get::<_, bool>(0)? {
+    if transaction.query_typed_opt(FIND_TABLES, &[])?.is_none() {
         return Ok(None);
     }
     let row = transaction.query_typed_one(PULSE, &[])?;

@@ -52,6 +52,8 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
     let journal = Arc::new(Journal::new(journal::CAPACITY));
     let writer = start_writer(&journal).map_err(system)?;
     let ended = runtime.block_on(async {
+        // Before anything else: a signal must find its handler.
+        let signals = Signals::catch().map_err(system)?;
         let mut daemon = Daemon {
             services_file,
             checker: Checker::new().map_err(|error| Failed::System(error.to_string()))?,
@@ -67,7 +69,7 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
             writer,
         };
         daemon.load(services);
-        daemon.watch().await.map_err(system)?;
+        daemon.watch(signals).await;
         Ok(daemon.writer)
     });
     // Threads of checks that were cut off may still wait for their targets; nobody waits for them.
@@ -133,7 +135,7 @@ struct Daemon {
     targets: Vec<Arc<Target>>,
     watched: HashMap<String, Watched>,
     schedule: Schedule,
-    running: JoinSet<Result<Check, Broken>>,
+    running: JoinSet<Option<Result<Check, Broken>>>,
     /// The service that each running check is of.
     at_work: HashMap<task::Id, String>,
     /// The services of `at_work`.
@@ -148,13 +150,11 @@ struct Watched {
     last_status: Status,
 }
 
-/// How a check ended: its task, and what came of it.
-type Finished = Result<(task::Id, Result<Check, Broken>), JoinError>;
+/// How a check ended: its task, and what came of it, if it ever began.
+type Finished = Result<(task::Id, Option<Result<Check, Broken>>), JoinError>;
 
 impl Daemon {
-    async fn watch(&mut self) -> std::io::Result<()> {
-        let mut reload = signal(SignalKind::hangup())?;
-        let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    async fn watch(&mut self, mut signals: Signals) {
         let mut look_at_the_clock = tokio::time::interval(LOOK_AT_THE_CLOCK_EVERY);
         let mut skipped = Skipped::default();
         tell(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
@@ -163,17 +163,17 @@ impl Daemon {
             tokio::select! {
                 () = sleep_until(due.into()) => self.take_turns(&mut skipped),
                 Some(finished) = self.running.join_next_with_id() => self.finished(finished),
-                _ = reload.recv() => self.reload(),
+                _ = signals.reload.recv() => self.reload(),
                 _ = look_at_the_clock.tick() => {
                     skipped.report();
                     self.look_at_the_clock();
                 }
-                () = first(&mut ends) => break,
+                _ = signals.term.recv() => break log::info!("SIGTERM: no new checks"),
+                _ = signals.interrupt.recv() => break log::info!("SIGINT: no new checks"),
             }
         }
         tell(&[NotifyState::Stopping]);
         self.finish_checks().await;
-        Ok(())
     }
 
     fn take_turns(&mut self, skipped: &mut Skipped) {
@@ -194,8 +194,9 @@ impl Daemon {
         let target = Arc::clone(&watched.target);
         let (checker, free) = (self.checker.clone(), Arc::clone(&self.free));
         let task = self.running.spawn(async move {
-            let _place = free.acquire().await;
-            checker.check(&target).await
+            // Closed at the end: no new checks.
+            let _place = free.acquire().await.ok()?;
+            Some(checker.check(&target).await)
         });
         self.at_work.insert(task.id(), turn.id.clone());
         true
@@ -203,14 +204,17 @@ impl Daemon {
 
     fn finished(&mut self, finished: Finished) {
         let (task, outcome) = match finished {
-            Ok((task, outcome)) => (task, outcome.map_err(|broken| broken.to_string())),
-            Err(error) => (error.id(), Err(error.to_string())),
+            Ok((task, outcome)) => {
+                (task, outcome.map(|outcome| outcome.map_err(|broken| broken.to_string())))
+            }
+            Err(error) => (error.id(), Some(Err(error.to_string()))),
         };
         let id = self.at_work.remove(&task).unwrap_or_default();
         self.busy.remove(&id);
         match outcome {
-            Ok(check) => self.measured(check),
-            Err(reason) => log::error!("{id}: {reason}; nothing is recorded for this turn"),
+            Some(Ok(check)) => self.measured(check),
+            Some(Err(reason)) => log::error!("{id}: {reason}; nothing is recorded for this turn"),
+            None => {}
         }
     }
 
@@ -259,9 +263,10 @@ impl Daemon {
     /// The beats go on; what is told of them changes.
     fn look_at_the_clock(&mut self) {
         let now = Clock::now();
-        if let Some(step) = self.clock.step_until(now) {
+        let step = self.clock.step_until(now);
+        self.clock = now;
+        if let Some(step) = step {
             log::warn!("the clock was set by {step:?}, or the machine slept; the beats go on");
-            self.clock = now;
             self.publish();
         }
     }
@@ -277,6 +282,7 @@ impl Daemon {
     }
 
     async fn finish_checks(&mut self) {
+        self.free.close();
         let cut_off = sleep(LAST_CHECKS);
         tokio::pin!(cut_off);
         loop {
@@ -327,11 +333,19 @@ fn log_change(before: Status, check: &Check) {
     }
 }
 
-async fn first(signals: &mut [Signal; 2]) {
-    let [term, interrupt] = signals;
-    tokio::select! {
-        _ = term.recv() => log::info!("SIGTERM: no new checks"),
-        _ = interrupt.recv() => log::info!("SIGINT: no new checks"),
+struct Signals {
+    reload: Signal,
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Signals> {
+        Ok(Signals {
+            reload: signal(SignalKind::hangup())?,
+            term: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 }
 

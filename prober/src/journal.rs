@@ -32,7 +32,8 @@ struct State {
     in_hand: usize,
     dropped: u64,
     nudged: bool,
-    closed: bool,
+    /// Closed; nobody waits for the database beyond this.
+    closes: Option<Instant>,
 }
 
 /// Consecutive checks on their way into the database.
@@ -103,15 +104,15 @@ impl Journal {
         self.changed.notify_one();
     }
 
-    /// No more checks will come.
-    pub fn close(&self) {
-        self.lock().closed = true;
+    /// No more checks will come, and `until` is how long the database has to take those that did.
+    pub fn close(&self, until: Instant) {
+        self.lock().closes = Some(until);
         self.changed.notify_one();
     }
 
-    /// Whether [`Journal::close`] was called.
-    pub fn is_closed(&self) -> bool {
-        self.lock().closed
+    /// The end that [`Journal::close`] set, if it was called.
+    pub fn closes(&self) -> Option<Instant> {
+        self.lock().closes
     }
 
     /// Waits until a check waits, a nudge or the close comes, or `until`.
@@ -127,7 +128,7 @@ impl Journal {
 
     fn wait_while(&self, until: Instant, idle: impl Fn(&State) -> bool) {
         let mut state = self.lock();
-        while !state.closed && idle(&state) {
+        while state.closes.is_none() && idle(&state) {
             let Some(rest) = until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
             else {
                 return;
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn a_wait_ends_by_a_check_a_nudge_or_the_close() {
         let never = Instant::now() + Duration::from_secs(3600);
-        for wake in [|j: &Journal| j.push(check(1)), Journal::nudge, Journal::close] {
+        for wake in [|j: &Journal| j.push(check(1)), Journal::nudge, |j: &Journal| j.close(Instant::now())] {
             let journal = Journal::new(3);
             std::thread::scope(|scope| {
                 scope.spawn(|| wake(&journal));

@@ -1,7 +1,10 @@
 //! Brings the schema up to date: adopts the table of the program before this one, applies `migrations/` under a
 //! lock, hands the right to read on, and widens the ids where that is cheap. Safe to run again, and by many at once.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use postgres::{Client, Error, types::Type};
 use refinery::{Migration, Runner};
@@ -21,12 +24,35 @@ const LOCK_KEY: i64 = 0x7374_6174_7573;
 /// A table up to this size is rewritten within about a second.
 const CHEAP_TO_WIDEN_BYTES: i64 = 64 << 20;
 
-const SCHEMA: &str = "
-    SELECT COALESCE((SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('service_checks')),
-                    quote_ident(current_schema()))";
+/// Ours, all of them; the rest of the schema is somebody else's.
+pub const TABLES: [&str; 6] = [
+    "status_migrations",
+    "status_probers",
+    "status_rollups",
+    "status_services",
+    "status_services_file",
+    "status_totals",
+];
+
+/// A migration may take its time, but waits for no lock for long: a client that is idle in a transaction would hold
+/// up everybody behind us.
+const BOUND_LOCKS: &str = "SET lock_timeout = '5s'; SET statement_timeout = 0";
+
+/// Another prober may be adopting a large table.
+const PATIENCE_WITH_ANOTHER: Duration = Duration::from_secs(900);
+
+// The one on the search path, or else wherever it is.
+const SCHEMAS: &str = "
+    SELECT relnamespace::regnamespace::text FROM pg_class c
+    WHERE relname = 'service_checks' AND relkind IN ('r', 'p')
+      AND relnamespace::regnamespace::text NOT LIKE 'pg\\_%'
+      AND (oid = to_regclass('service_checks') OR to_regclass('service_checks') IS NULL)";
+
+const CURRENT_SCHEMA: &str = "SELECT quote_ident(current_schema())";
 
 const COLUMNS: &str = "
-    SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute
+    SELECT attname::text, format_type(atttypid, NULL), relkind = 'p'
+    FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
     WHERE attrelid = to_regclass('service_checks') AND attnum > 0 AND NOT attisdropped";
 
 const IN_THE_FUTURE: &str = "
@@ -44,7 +70,7 @@ const GRANT_TO_READERS: &str = "
             FROM pg_class checks, aclexplode(checks.relacl) acl, pg_class c
             WHERE checks.oid = 'service_checks'::regclass AND acl.privilege_type = 'SELECT'
               AND acl.grantee <> c.relowner
-              AND c.relnamespace = checks.relnamespace AND c.relkind = 'r' AND c.relname LIKE 'status\\_%'
+              AND c.relnamespace = checks.relnamespace AND c.relkind = 'r' AND c.relname = ANY('{{OURS}}')
               AND pg_has_role(c.relowner, 'USAGE')
               AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) held
                               WHERE held.grantee = acl.grantee AND held.privilege_type = 'SELECT')
@@ -68,44 +94,84 @@ const NARROW_IDS: &str = "
 /// database said.
 pub fn bring_up_to_date(client: &mut Client) -> Result<(), String> {
     let failed = |what: &'static str| move |error: Error| format!("{what}: {}", explain(&error));
-    let schema: Option<String> = client
-        .query_typed_one(SCHEMA, &[])
-        .and_then(|row| row.try_get(0))
-        .map_err(failed("finding the schema"))?;
-    let schema =
-        schema.ok_or("no schema of the search_path exists: create one, or set search_path for this role")?;
+    client.batch_execute(BOUND_LOCKS).map_err(failed("setting bounds"))?;
+    let schema = find_schema(client).map_err(failed("finding the schema"))??;
     client
         .batch_execute(&format!("SET search_path = {schema}, pg_temp"))
         .map_err(failed("choosing the schema"))?;
-    take_lock(client).map_err(failed("waiting for the lock of the schema"))?;
+    take_lock(client)?;
     let changed = change(client);
     // An unlock that fails means that the session is gone, and the lock with it.
     client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK_KEY, Type::INT8)]).ok();
     changed
 }
 
-fn take_lock(client: &mut Client) -> Result<(), Error> {
-    let key: [(&(dyn postgres::types::ToSql + Sync), Type); 1] = [(&LOCK_KEY, Type::INT8)];
-    if !client.query_typed_one("SELECT pg_try_advisory_lock($1)", &key)?.try_get::<_, bool>(0)? {
-        log::info!("another prober is bringing the schema up to date; waiting for it");
-        client.query_typed("SELECT pg_advisory_lock($1)", &key)?;
+/// Where `service_checks` is; there may be no other of that name.
+fn find_schema(client: &mut Client) -> Result<Result<String, String>, Error> {
+    let rows = client.query_typed(SCHEMAS, &[])?;
+    let found = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+    Ok(match found.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => {
+            client.query_typed_one(CURRENT_SCHEMA, &[])?.try_get::<_, Option<String>>(0)?.ok_or_else(|| {
+                "no schema of the search_path exists: create one, or set search_path for this role".into()
+            })
+        }
+        several => Err(format!(
+            "there is a table service_checks in each of these schemas: {}; name the right one in this role's search_path",
+            several.join(", ")
+        )),
+    })
+}
+
+fn take_lock(client: &mut Client) -> Result<(), String> {
+    let failed = |error: Error| format!("waiting for the lock of the schema: {}", explain(&error));
+    let end = Instant::now() + PATIENCE_WITH_ANOTHER;
+    let mut said = false;
+    loop {
+        let taken = client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK_KEY, Type::INT8)]);
+        if taken.and_then(|row| row.try_get::<_, bool>(0)).map_err(failed)? {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(
+                "another prober has been bringing the schema up to date for 15 minutes: see pg_locks".into(),
+            );
+        }
+        if !std::mem::replace(&mut said, true) {
+            log::info!("another prober is bringing the schema up to date; waiting for it");
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
-    Ok(())
 }
 
 fn change(client: &mut Client) -> Result<(), String> {
     let failed = |error: Error| format!("bringing the schema up to date: {}", explain(&error));
-    let columns = existing_columns(client).map_err(failed)?;
+    let (columns, partitioned) = existing_columns(client).map_err(failed)?;
+    if partitioned {
+        return Err(
+            "the table service_checks is partitioned and can't be adopted: what is written into a partition \
+                    would not be counted. Copy it into a plain table of that name"
+                .into(),
+        );
+    }
     let adopting = !columns.is_empty() && applied_version(client).map_err(failed)?.is_none();
     check_columns(&columns)?;
     apply(client)?;
-    client.batch_execute(GRANT_TO_READERS).map_err(failed)?;
+    client
+        .batch_execute(&GRANT_TO_READERS.replace("{{OURS}}", &format!("{{{}}}", TABLES.join(","))))
+        .map_err(failed)?;
     widen_ids(client).map_err(failed)?;
     if adopting { report_the_future(client).map_err(failed) } else { Ok(()) }
 }
 
-fn existing_columns(client: &mut Client) -> Result<Vec<(String, String)>, Error> {
-    client.query_typed(COLUMNS, &[])?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+/// The columns of the table and their types, none where there is no table; and whether it is partitioned.
+fn existing_columns(client: &mut Client) -> Result<(Vec<(String, String)>, bool), Error> {
+    let rows = client.query_typed(COLUMNS, &[])?;
+    let partitioned = rows.first().map_or(Ok(false), |row| row.try_get(2))?;
+    let columns =
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, Error>>()?;
+    Ok((columns, partitioned))
 }
 
 /// A table of that name which lacks what is needed is somebody else's, and is left alone.
@@ -187,13 +253,15 @@ fn explain_refinery(error: &refinery::Error) -> String {
 /// The program before this one numbered its rows with 31 bits. The rewrite locks readers out, so only a small table
 /// is widened here; for another the log says how.
 fn widen_ids(client: &mut Client) -> Result<(), Error> {
+    // Readers wait behind us while we wait for one of them.
+    const WAIT_BRIEFLY: &str = "SET lock_timeout = '1s'";
     const WIDEN: &str = "ALTER TABLE service_checks ALTER COLUMN id TYPE BIGINT";
     let Some(row) = client.query_typed_opt(NARROW_IDS, &[])? else { return Ok(()) };
     let (bytes, highest, sequence): (i64, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let widen_sequence =
         if sequence.is_empty() { String::new() } else { format!("ALTER SEQUENCE {sequence} AS BIGINT") };
     let refused = if bytes <= CHEAP_TO_WIDEN_BYTES {
-        match client.batch_execute(&format!("{WIDEN}; {widen_sequence}")) {
+        match client.batch_execute(&format!("{WAIT_BRIEFLY}; {WIDEN}; {widen_sequence}")) {
             Ok(()) => {
                 log::info!("service_checks.id is now BIGINT");
                 return Ok(());

@@ -17,6 +17,8 @@ use crate::{
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 const BATCH: usize = 500;
+/// Between the last tries to reach the database before the end.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// A server that takes longer to answer nothing at all is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
@@ -55,8 +57,8 @@ impl Writer {
     /// Closes the journal and waits for the last check to be recorded, for at most `patience`. Gives the number of
     /// checks that were measured and are not known to be recorded.
     pub fn finish(self, patience: Duration) -> usize {
-        self.journal.close();
         let end = Instant::now() + patience;
+        self.journal.close(end);
         while !self.thread.is_finished() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -75,7 +77,7 @@ struct Session {
 }
 
 impl Session {
-    /// Until the journal is closed and empty, or closed and the database away.
+    /// Until the journal is closed and empty, or its end is over.
     fn run(mut self) {
         while let Err(reason) = self.connect().and_then(|client| self.serve(client)) {
             if self.retry.is_news(&reason) {
@@ -83,11 +85,12 @@ impl Session {
                 log::error!("database: {reason}. Checks go on, {waiting} wait in the journal; trying again");
             }
             self.report_dropped();
-            if self.journal.is_closed() {
-                return;
-            }
             let pause = self.retry.pause();
-            self.journal.wait_for_close(Instant::now() + pause);
+            match self.journal.closes() {
+                None => self.journal.wait_for_close(Instant::now() + pause),
+                Some(end) if self.journal.unrecorded() == 0 || Instant::now() >= end => return,
+                Some(_) => std::thread::sleep(pause.min(LAST_PAUSE)),
+            }
         }
     }
 
@@ -112,7 +115,7 @@ impl Session {
         let failed = |error: Error| format!("writing: {}", explain(&error));
         let mut heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
         loop {
-            let closed = self.journal.is_closed();
+            let closed = self.journal.closes().is_some();
             client.is_valid(SIGN_OF_LIFE).map_err(failed)?;
             self.publish(&mut client).map_err(failed)?;
             while self.record(&mut client).map_err(failed)? {}

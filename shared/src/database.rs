@@ -4,7 +4,7 @@
 mod explain;
 mod tls;
 
-use std::{env, fmt, fs, path::PathBuf, str::FromStr, time::Duration};
+use std::{env, fmt, fs, net::Ipv6Addr, path::PathBuf, str::FromStr, time::Duration};
 
 use postgres::{
     Client, Config, NoTls,
@@ -79,26 +79,28 @@ impl Database {
         }
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let mut options = form_urlencoded::Serializer::new(String::new());
-        let (mut mode, mut root_certificates) = ("prefer".to_owned(), None);
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        let (mut mode, mut root_certificates, mut by_system) = ("prefer".to_owned(), None, false);
+        // A plus is a plus here, not a space as in forms.
+        for (key, value) in form_urlencoded::parse(query.replace('+', "%2B").as_bytes()) {
             match &*key {
                 "sslmode" => mode = value.into_owned(),
-                "sslrootcert" if value == "system" => root_certificates = None,
+                "sslrootcert" if value == "system" => by_system = true,
                 "sslrootcert" => root_certificates = Some(PathBuf::from(&*value)),
                 _ => drop(options.append_pair(&key, &value)),
             }
         }
+        // As in libpq, the system's authorities vouch for anybody: only the name makes it the right one.
+        let mode = if by_system && mode != "disable" { "verify-full".to_owned() } else { mode };
         let verify = Verify::of_sslmode(&mode, root_certificates.is_some()).ok_or_else(|| {
             Malformed(
                 "has an unknown sslmode; write disable, prefer, require, verify-ca or verify-full".into(),
             )
         })?;
-        // The driver reads percent-encoding but not the plus of forms.
+        // The driver reads percent-encoding but no plus for a space.
         let options = options.finish().replace('+', "%20");
         let mut config = Config::from_str(&format!("{address}?{options}"))
             .map_err(|_| Malformed(format!("is malformed; {FORM}")))?;
-        let shadowed = |host: &Host| matches!(host, Host::Tcp(name) if name.contains(['@', '/', ':']) && !name.contains("::"));
-        if config.get_hosts().iter().any(shadowed) {
+        if !config.get_hosts().iter().all(is_plausible) {
             return Err(Malformed(format!("is malformed; {FORM}")));
         }
         if config.get_hosts().is_empty() {
@@ -134,6 +136,17 @@ impl Database {
             self.config.connect(connector)
         };
         connected.map_err(|error| explain(&error))
+    }
+}
+
+/// An unescaped character of a password makes what follows it look like a host.
+fn is_plausible(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            let address = name.split('%').next().unwrap_or_default();
+            !name.contains(['@', '/']) && (!name.contains(':') || address.parse::<Ipv6Addr>().is_ok())
+        }
     }
 }
 
@@ -211,6 +224,21 @@ mod tests {
             "as in libpq, a root certificate makes require verify"
         );
         assert_eq!(with_root.root_certificates, Some(PathBuf::from("/etc/ca.pem")));
+    }
+
+    #[test]
+    fn the_authorities_of_the_system_vouch_for_a_name_only() {
+        for mode in ["", "&sslmode=require", "&sslmode=verify-ca"] {
+            let database = parse(&format!("postgresql://h/db?sslrootcert=system{mode}")).unwrap();
+            assert_eq!((database.verify, database.root_certificates), (Verify::Full, None), "{mode}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_both_kinds_are_hosts() {
+        for host in ["[2a01:4f8:c0c:1234:5678:9abc:def0:1234]", "[::1]", "127.0.0.1", "a,b"] {
+            assert!(parse(&format!("postgresql://u@{host}:5432/db")).is_ok(), "{host}");
+        }
     }
 
     #[test]

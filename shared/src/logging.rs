@@ -14,6 +14,9 @@ pub fn start() {
     );
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         builder.format(|line, record| {
+            if may_hold_secrets(record) {
+                return Ok(());
+            }
             let priority = match record.level() {
                 Level::Error => 3,
                 Level::Warn => 4,
@@ -24,6 +27,9 @@ pub fn start() {
         });
     } else {
         builder.format(|line, record| {
+            if may_hold_secrets(record) {
+                return Ok(());
+            }
             let style = line.default_level_style(record.level());
             let text = record.args().to_string();
             writeln!(
@@ -36,4 +42,9 @@ pub fn start() {
         });
     }
     builder.init();
+}
+
+/// The HTTP client logs what it sends, whatever header or query it is.
+fn may_hold_secrets(record: &log::Record<'_>) -> bool {
+    record.target().starts_with("ureq") && record.level() > Level::Info
 }

@@ -77,12 +77,16 @@ fn nothing_there_is_a_page_for_people_and_a_problem_for_programs() {
     let problem = api.get("/api/nothing");
     assert_eq!((problem.status, problem.header("content-type")), (404, "application/problem+json"));
     assert_eq!(problem.json()["status"], 404);
+    assert_eq!(api.get("/apis").header("content-type"), "text/html; charset=utf-8", "that is not below /api");
 }
 
 #[test]
 fn nothing_can_be_written() {
     let (_database, api) = one_service();
-    for path in ["/status", "/api/status", "/healthz", "/", "/nothing", "/api/nothing", "/status/assets/x"] {
+    for path in ["/nothing", "/api/nothing"] {
+        assert_eq!(api.ask("POST", path, &[]).status, 404, "{path}");
+    }
+    for path in ["/status", "/api/status", "/healthz", "/", "/status/assets/x"] {
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
             let answer = api.ask(method, path, &[]);
             assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{method} {path}");
@@ -187,10 +191,36 @@ fn a_unix_socket_is_open_to_a_proxy_of_another_user_and_a_stale_one_is_replaced(
 }
 
 #[test]
+fn a_file_in_the_place_of_a_unix_socket_is_left_alone() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "precious").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_status-api"))
+        .arg("--listen")
+        .arg(format!("unix:{}", file.path().display()))
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is a file that is no socket"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
+fn a_tag_that_nobody_can_read_is_no_tag() {
+    let (_database, api) = one_service();
+    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+    let sent = ureq::http::HeaderValue::from_bytes("\"é\"".as_bytes()).unwrap();
+    let answer =
+        agent.get(format!("{}/api/status", api.address)).header("If-None-Match", sent).call().unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[test]
 fn bad_usage_is_exit_code_2_and_says_what_to_write() {
     for (arguments, advice) in [
         (["--listen", "8080"], "write an address and a port, like 127.0.0.1:8080"),
         (["--base-path", "monitor"], "begins with a slash, like /monitor"),
+        (["--base-path", "/api"], "begins with a slash, like /monitor"),
     ] {
         let output =
             std::process::Command::new(env!("CARGO_BIN_EXE_status-api")).args(arguments).output().unwrap();

@@ -169,6 +169,8 @@ fn what_the_columns_allow_breaks_nothing() {
              ('main', '4713-01-01 BC', 'timeout', 0, 0, E'\\x01\\x1b'),
              ('main', now() - INTERVAL '1 s', '', NULL, NULL, '<script>'),
              ('git', '-infinity', 'online', NULL, NULL, NULL),
+             ('files', 'infinity', 'online', NULL, NULL, NULL),
+             ('pass', '280000-01-01Z', 'online', NULL, NULL, NULL),
              ('', now(), 'online', NULL, NULL, NULL),
              (repeat('é', 50), now(), repeat('é', 20), NULL, NULL, NULL)",
         )
@@ -178,6 +180,10 @@ fn what_the_columns_allow_breaks_nothing() {
     assert_eq!(status["services"][0]["uptime"]["all_time"], 40.0);
     assert_eq!(status["services"][2]["total_checks"], 1);
     assert_eq!(status["services"][2]["last_online"], Value::Null, "an endless time is no time");
+    for service in [1, 3] {
+        assert_eq!(status["services"][service]["total_checks"], 1);
+        assert_eq!(status["services"][service]["status"], "unknown");
+    }
     assert_eq!(api.get("/status").status, 200);
 }
 

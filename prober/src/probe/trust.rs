@@ -5,13 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use log::{info, warn};
 use rustls::{
     ClientConfig, RootCertStore,
     client::{Resumption, WebPkiServerVerifier},
     crypto::ring::default_provider,
     pki_types::CertificateDer,
 };
+
+use shared::trust::system_roots;
 
 use super::pinned::Pinned;
 
@@ -47,19 +48,6 @@ impl Trust {
         own.insert(key, (Arc::downgrade(authorities), made.clone()));
         made
     }
-}
-
-fn system_roots() -> RootCertStore {
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        warn!("some of the system's certificate authorities can't be read: {error}");
-    }
-    let roots = roots(found.certs);
-    if roots.is_empty() {
-        info!("the system has no certificate authorities: those compiled in are trusted");
-        return RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    }
-    roots
 }
 
 fn roots(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> RootCertStore {

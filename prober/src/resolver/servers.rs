@@ -2,7 +2,11 @@
 
 use std::{net::IpAddr, pin::pin, time::Duration};
 
-use hickory_resolver::{TokioResolver, net::NetError, proto::rr::RecordType};
+use hickory_resolver::{
+    TokioResolver,
+    net::NetError,
+    proto::rr::{Name, RecordType},
+};
 
 use crate::target::Family;
 
@@ -66,6 +70,8 @@ fn has_no_such_record(error: &NetError) -> bool {
 }
 
 async fn ask_one(servers: &TokioResolver, name: &str, kind: RecordType) -> Result<Vec<IpAddr>, NetError> {
-    let found = servers.lookup(name, kind).await?;
+    // The URL's name is ASCII already. As text it would be held to the rules of host names, which forbid the
+    // underscore that many use.
+    let found = servers.lookup(Name::from_ascii(name)?, kind).await?;
     Ok(found.answers().iter().filter_map(|record| record.data.ip_addr()).collect())
 }

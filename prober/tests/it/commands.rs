@@ -159,3 +159,23 @@ fn adopted_checks_in_the_future_are_reported_with_their_service() {
     assert!(!said.contains("checks of git"), "half a minute is within what clocks differ: {said}");
     assert!(!text(&migrate().stderr).contains("adopted checks"), "once is enough");
 }
+
+#[test]
+fn no_secret_of_a_target_reaches_the_log_however_much_is_logged() {
+    let server = Server::saying(OK);
+    let address = server.address;
+    let setup = Setup::of(&format!(
+        "[[services]]\nid = \"main\"\nname = \"main\"\nurl = \"http://anna:hunter2@{address}/?key=hunter3\"\n
+         headers = {{ X-Token = \"hunter4\" }}\n"
+    ));
+    let output = setup.command(&["once"]).env("RUST_LOG", "trace").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let sent = server.requests().concat().to_lowercase();
+    assert!(sent.contains("hunter4") && sent.contains("authorization: basic"), "{sent}");
+    let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    // "anna:hunter2" in Base64.
+    for secret in ["hunter2", "hunter4", "YW5uYTpodW50ZXIy"] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+    assert!(!text(&output.stderr).contains("hunter3"), "{said}");
+}

@@ -197,7 +197,28 @@ fn what_waits_at_the_end_without_a_database_is_counted_in_the_log() {
     daemon.logged("main: unknown -> online");
     assert_eq!(daemon.stop().code(), Some(0));
     let log = daemon.rest_of_log().join("\n");
-    assert!(log.contains("checks are lost") || log.contains("check is lost"), "{log}");
+    let lost =
+        format!("{} checks are lost: the database did not take them within 10s", server.requests().len());
+    assert!(log.contains(&lost), "{lost}: {log}");
+}
+
+#[test]
+fn a_database_that_restarts_at_the_end_still_gets_everything() {
+    let server = Server::saying(OK);
+    let mut cluster = Cluster::start(&[]);
+    let name = cluster.empty().name;
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    let mut daemon = setup.start(Some(&cluster.url(&name, "postgres")));
+    daemon.logged("database: connected");
+    cluster.stop();
+    let at_the_loss = server.requests().len();
+    eventually("something waits", || server.requests().len() > at_the_loss + 1);
+    daemon.signal("TERM");
+    daemon.logged("SIGTERM");
+    cluster.start_again();
+    assert_eq!(daemon.wait().code(), Some(0));
+    daemon.logged("everything measured is recorded");
+    assert_eq!(count(&mut cluster.connect(&name), "service_checks"), server.requests().len() as i64);
 }
 
 #[test]

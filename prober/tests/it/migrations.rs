@@ -1,7 +1,7 @@
 //! The schema: new, adopted, shared by many probers, and newer than the program.
 
 use postgres::Client;
-use prober::migrate::bring_up_to_date;
+use prober::migrate::{TABLES, bring_up_to_date};
 use shared::testing::Database;
 
 /// As the program before this one made it, its index too.
@@ -252,4 +252,148 @@ fn a_failed_migration_leaves_nothing_behind() {
     assert_eq!(one(&mut client, "SELECT to_regclass('service_checks')"), "");
     client.batch_execute("DROP TABLE status_totals").unwrap();
     bring_up_to_date(&mut client).unwrap();
+}
+
+#[test]
+fn tables_of_others_are_not_given_to_readers_of_the_checks() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    let role = database.create_role();
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE status_users (email TEXT, password TEXT); GRANT SELECT ON service_checks TO {role}"
+        ))
+        .unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    client.batch_execute(&format!("SET ROLE {role}")).unwrap();
+    client.batch_execute("SELECT * FROM status_totals").unwrap();
+    client.batch_execute("SELECT * FROM status_users").unwrap_err();
+}
+
+#[test]
+fn every_table_that_a_migration_makes_is_known_as_ours_here_and_in_roles_sql() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    let made = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class
+                WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'service_checks'";
+    assert_eq!(one(&mut client, made), TABLES.join(" "));
+    let roles = std::fs::read_to_string(shared::testing::root().join("deploy/roles.sql")).unwrap();
+    for table in TABLES {
+        assert!(roles.contains(&format!("'{table}'")), "{table}");
+    }
+    let functions =
+        client.query("SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace", &[]);
+    for function in functions.unwrap() {
+        let name: String = function.get(0);
+        assert!(roles.contains(&format!("'{name}'")), "{name}");
+    }
+}
+
+#[test]
+fn a_reader_that_is_idle_in_a_transaction_holds_up_nobody() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    let mut idle = database.connect();
+    let mut reading = idle.transaction().unwrap();
+    reading.query("SELECT count(*) FROM service_checks", &[]).unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    assert_eq!(one(&mut client, "SELECT pg_typeof(id) FROM service_checks LIMIT 1"), "integer", "not now");
+    assert_counts_are_right(&mut client);
+    reading.rollback().unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    assert_eq!(one(&mut client, "SELECT pg_typeof(id) FROM service_checks LIMIT 1"), "bigint");
+}
+
+#[test]
+fn a_writer_that_is_idle_in_a_transaction_is_waited_for_with_a_bound() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    let mut idle = database.connect();
+    let mut writing = idle.transaction().unwrap();
+    writing
+        .batch_execute("INSERT INTO service_checks (service_id, status) VALUES ('main', 'online')")
+        .unwrap();
+    let refused = bring_up_to_date(&mut client).unwrap_err();
+    assert!(refused.contains("another session holds a lock on the table"), "{refused}");
+    writing.commit().unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    assert_counts_are_right(&mut client);
+}
+
+#[test]
+fn a_timeout_of_the_database_does_not_stop_a_long_adoption() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    client
+        .batch_execute(&format!("ALTER DATABASE {} SET statement_timeout = '20ms'", database.name))
+        .unwrap();
+    client
+        .batch_execute(
+            "INSERT INTO service_checks (service_id, timestamp, status)
+             SELECT 'main', now() - n * INTERVAL '1 min', 'online' FROM generate_series(1, 100000) n",
+        )
+        .unwrap();
+    bring_up_to_date(&mut database.connect()).unwrap();
+    assert_counts_are_right(&mut client);
+}
+
+#[test]
+fn the_table_is_found_in_whatever_schema_it_is() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client
+        .batch_execute(&format!("CREATE SCHEMA site; SET search_path = site; {ORIGINAL}; RESET search_path"))
+        .unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    assert_eq!(one(&mut client, "SELECT to_regclass('public.service_checks')"), "", "there is no second one");
+    assert_eq!(one(&mut client, "SELECT sum(total) FROM site.status_totals"), "1000");
+    let mut other = database.connect();
+    other
+        .batch_execute(&format!("CREATE SCHEMA copy; SET search_path = copy; {ORIGINAL}; RESET search_path"))
+        .unwrap();
+    let refused = bring_up_to_date(&mut other).unwrap_err();
+    assert!(refused.contains("service_checks in each of these schemas: "), "{refused}");
+}
+
+#[test]
+fn further_columns_and_long_ids_of_an_adopted_table_do_no_harm() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    client
+        .batch_execute(
+            "ALTER TABLE service_checks ADD COLUMN hour INTEGER, ADD COLUMN sign TEXT, ADD COLUMN online BOOLEAN,
+             ALTER COLUMN service_id TYPE TEXT;
+             INSERT INTO service_checks (service_id, status) VALUES (repeat('x', 60), 'online')",
+        )
+        .unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    client
+        .batch_execute(
+            "INSERT INTO service_checks (service_id, status, hour) VALUES (repeat('y', 60), 'online', 3);
+             UPDATE service_checks SET hour = 4 WHERE id % 2 = 0; DELETE FROM service_checks WHERE id % 3 = 0",
+        )
+        .unwrap();
+    assert_counts_are_right(&mut client);
+}
+
+#[test]
+fn a_partitioned_table_is_refused_since_its_partitions_would_not_be_counted() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE service_checks (
+                 id BIGSERIAL, service_id VARCHAR(50) NOT NULL, timestamp TIMESTAMPTZ NOT NULL DEFAULT NOW(),
+                 status VARCHAR(20) NOT NULL, response_time INTEGER, status_code INTEGER, error TEXT
+             ) PARTITION BY RANGE (timestamp)",
+        )
+        .unwrap();
+    let refused = bring_up_to_date(&mut client).unwrap_err();
+    assert!(refused.contains("is partitioned and can't be adopted"), "{refused}");
 }

@@ -113,6 +113,10 @@ impl Daemon {
     /// Ends it by SIGTERM.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
+        self.wait()
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 

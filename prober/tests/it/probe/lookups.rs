@@ -178,3 +178,10 @@ fn the_hosts_file_is_read_again_when_it_changes() {
     }
     assert_eq!(lookup(), [IpAddr::from([127, 0, 0, 9]), Ipv6Addr::LOCALHOST.into()], "IPv4 first");
 }
+
+#[test]
+fn names_with_an_underscore_are_asked_for_like_any_other() {
+    let server = ok("127.0.0.1:0");
+    let url = format!("http://my_host.asimonson.test:{}/", server.address.port());
+    assert_eq!(found_asking(Says::Address(LOCAL), &url), online(200));
+}
