@@ -70,7 +70,7 @@ impl Drop for Prober {
     }
 }
 
-fn migrate(database_url: &str) {
+pub(crate) fn migrate_by_program(database_url: &str) {
     let output = Command::new(program())
         .arg("migrate")
         .env_clear()
@@ -122,7 +122,7 @@ fn a_hundred_thousand_rows_of_the_original_are_adopted_and_every_figure_equals_p
              FROM generate_series(1, 100000) n",
         )
         .unwrap();
-    migrate(&database.url);
+    migrate_by_program(&database.url);
     let (url, _) = counting_server();
     let _prober = Prober::start(&five_services_file(&url), &database.url);
     let api = Api::start(Some(&database.url), &[]);
