@@ -3,9 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use shared::Service;
+use shared::{Failure, Service, Status};
 
-use crate::{snapshot::Newest, uptime::History};
+use crate::uptime::History;
 
 /// All that is known of one service.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,6 +20,21 @@ pub struct Facts {
     pub last_online: Option<DateTime<Utc>>,
     /// The earliest check that was too far in the future: when its time comes, [`Facts::newest`] is another.
     pub upcoming: Option<DateTime<Utc>>,
+}
+
+/// The newest check of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// When its first try began.
+    pub timestamp: DateTime<Utc>,
+    /// What it found.
+    pub status: Status,
+    /// Whole milliseconds.
+    pub response_time_ms: Option<i32>,
+    /// The final HTTP status.
+    pub status_code: Option<i32>,
+    /// Why it was not online, where the row says so in the prober's words.
+    pub failure: Option<Failure>,
 }
 
 /// What one look at the database gave. Cheap to clone.

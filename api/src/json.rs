@@ -174,7 +174,7 @@ mod tests {
     use shared::{Failure, Status};
 
     use super::*;
-    use crate::snapshot::Newest;
+    use crate::facts::Newest;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()

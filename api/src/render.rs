@@ -105,7 +105,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        snapshot::{Newest, Overall, ServiceState, Source},
+        facts::Newest,
+        snapshot::{Overall, ServiceState, Source},
         uptime::Percent,
     };
 

@@ -4,10 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use shared::{Failure, Service, Status};
+use shared::{Service, Status};
 
 use crate::{
-    facts::{Facts, Reading},
+    facts::{Facts, Newest, Reading},
     uptime::{Percent, Window},
 };
 
@@ -162,21 +162,6 @@ impl ServiceState {
     pub fn uptime(&self, window: Window) -> Option<Percent> {
         self.uptime[window as usize]
     }
-}
-
-/// The newest check of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Newest {
-    /// When its first try began.
-    pub timestamp: DateTime<Utc>,
-    /// What it found.
-    pub status: Status,
-    /// Whole milliseconds.
-    pub response_time_ms: Option<i32>,
-    /// The final HTTP status.
-    pub status_code: Option<i32>,
-    /// Why it was not online, where the row says so in the prober's words.
-    pub failure: Option<Failure>,
 }
 
 /// The one word over all services.

@@ -14,7 +14,7 @@ use shared::{Failure, Service, Status};
 
 use crate::{
     facts::Facts,
-    snapshot::Newest,
+    facts::Newest,
     uptime::{Counts, Edges, History, Window, hour_of},
 };
 

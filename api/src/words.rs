@@ -155,7 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::snapshot::Newest;
+    use crate::facts::Newest;
 
     fn service(interval_s: u64) -> Service {
         Service {

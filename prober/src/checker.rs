@@ -1,13 +1,14 @@
 //! One whole check: tries until one of them settles it, with the target's pause between them. Whose turn it
 //! is belongs to the schedule, what becomes of the check to the journal.
 
-use std::{fmt, io, sync::Arc};
+use std::sync::Arc;
 
 use chrono::Utc;
 use shared::Check;
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
+    broken::Broken,
     probe::Prober,
     resolver::Resolver,
     target::Target,
@@ -54,32 +55,6 @@ impl Checker {
             }
             sleep(target.retry_delay).await;
             tries += 1;
-        }
-    }
-}
-
-/// Why a check could not be made, through no fault of the target.
-#[derive(Debug)]
-pub enum Broken {
-    /// The program has a mistake: a panic cost this check, and this check alone.
-    Panicked,
-    /// The runtime is shutting down.
-    Stopped,
-    /// This machine is out of descriptors, ports or memory.
-    OutOfResources(io::Error),
-    /// The target can't be asked for as it is configured.
-    Request(&'static str),
-}
-
-impl std::error::Error for Broken {}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Broken::Panicked => f.write_str("the check panicked"),
-            Broken::Stopped => f.write_str("the check was stopped"),
-            Broken::OutOfResources(error) => write!(f, "this machine is out of resources: {error}"),
-            Broken::Request(why) => write!(f, "the target can't be asked for: {why}"),
         }
     }
 }

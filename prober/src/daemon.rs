@@ -21,7 +21,8 @@ use tokio::{
 };
 
 use crate::{
-    checker::{Broken, Checker},
+    broken::Broken,
+    checker::Checker,
     clock::Clock,
     config,
     journal::{self, Journal},

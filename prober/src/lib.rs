@@ -9,6 +9,7 @@
 //! [`config`] turns the services file into targets; [`migrate`] owns the schema; [`once`] makes one round for a
 //! person and records nothing.
 
+pub mod broken;
 pub mod checker;
 pub mod cli;
 pub mod clock;

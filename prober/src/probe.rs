@@ -21,10 +21,8 @@ use std::{
 use shared::Failure;
 use tokio::{runtime::Handle, task::AbortHandle, time::timeout};
 
-pub(crate) use fault::is_out_of_resources;
-
 use crate::{
-    checker::Broken,
+    broken::Broken,
     resolver::{LookupError, Resolver},
     target::{Family, Method, Target},
     verdict::{Outcome, Phase, Reply},

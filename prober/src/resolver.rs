@@ -19,7 +19,7 @@ use hickory_resolver::{
 };
 use url::Host;
 
-use crate::{probe::is_out_of_resources, target::Family};
+use crate::{broken::is_out_of_resources, target::Family};
 use servers::ask;
 use system::{Names, System};
 

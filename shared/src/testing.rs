@@ -30,6 +30,19 @@ const QUICK: [&str; 8] = [
     "max_connections=200",
 ];
 
+/// The table as the program before this one makes it, with its index.
+pub const ORIGINAL: &str = "
+    CREATE TABLE service_checks (
+        id SERIAL PRIMARY KEY,
+        service_id VARCHAR(50) NOT NULL,
+        timestamp TIMESTAMPTZ NOT NULL DEFAULT NOW(),
+        status VARCHAR(20) NOT NULL,
+        response_time INTEGER,
+        status_code INTEGER,
+        error TEXT
+    );
+    CREATE INDEX idx_service_checks_service_timestamp ON service_checks (service_id, timestamp DESC);";
+
 /// The root of the checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()

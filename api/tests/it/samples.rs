@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    snapshot::{Newest, Overall, ServiceState, Snapshot, Source},
+    facts::Newest,
+    snapshot::{Overall, ServiceState, Snapshot, Source},
     uptime::Percent,
 };
 use chrono::{DateTime, Utc};

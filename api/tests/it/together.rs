@@ -12,26 +12,13 @@ use std::{
     },
 };
 
-use shared::testing::{Database, eventually};
+use shared::testing::{Database, ORIGINAL, eventually};
 use tempfile::TempDir;
 
 use crate::{
     api::Api,
     statistics::{compare, five_services_file},
 };
-
-/// As the program before this one made it.
-const ORIGINAL: &str = "
-    CREATE TABLE service_checks (
-        id SERIAL PRIMARY KEY,
-        service_id VARCHAR(50) NOT NULL,
-        timestamp TIMESTAMPTZ NOT NULL DEFAULT NOW(),
-        status VARCHAR(20) NOT NULL,
-        response_time INTEGER,
-        status_code INTEGER,
-        error TEXT
-    );
-    CREATE INDEX idx_service_checks_service_timestamp ON service_checks (service_id, timestamp DESC)";
 
 /// The status-prober that was built beside this status-api.
 pub(crate) struct Prober {

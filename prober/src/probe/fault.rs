@@ -4,7 +4,10 @@ use std::{fmt, io, net::SocketAddr};
 
 use shared::Failure;
 
-use crate::{checker::Broken, verdict::Phase};
+use crate::{
+    broken::{Broken, is_out_of_resources},
+    verdict::Phase,
+};
 
 /// Why a request brought no HTTP answer.
 #[derive(Debug)]
@@ -68,11 +71,6 @@ pub(super) fn head_too_long() -> Fault {
 pub(super) fn in_words(error: &io::Error) -> String {
     let named = error.kind().to_string();
     if named == "uncategorized error" { error.to_string() } else { named }
-}
-
-/// Whether an error is for want of descriptors, memory or buffers here.
-pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// As [`is_out_of_resources`], or for want of a local port: over IPv4 nothing else makes an address

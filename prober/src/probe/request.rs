@@ -10,7 +10,7 @@ use url::Url;
 
 use super::redirect::wire_form;
 use crate::{
-    checker::Broken,
+    broken::Broken,
     target::{Method, Target},
 };
 

@@ -9,7 +9,7 @@ use std::{
 use shared::Failure;
 
 use super::fault::{Fault, in_words, is_out_of_resources_for};
-use crate::{checker::Broken, verdict::Phase};
+use crate::{broken::Broken, verdict::Phase};
 
 /// A connected socket. Reads and writes fail with `TimedOut` at the deadline.
 #[derive(Debug)]

@@ -143,12 +143,10 @@ fn adopted_checks_in_the_future_are_reported_with_their_service() {
     database
         .connect()
         .batch_execute(
-            "CREATE TABLE service_checks (
-                 id SERIAL PRIMARY KEY, service_id VARCHAR(50) NOT NULL, timestamp TIMESTAMPTZ NOT NULL DEFAULT NOW(),
-                 status VARCHAR(20) NOT NULL, response_time INTEGER, status_code INTEGER, error TEXT);
+            &format!("{} {}", shared::testing::ORIGINAL, "
              INSERT INTO service_checks (service_id, timestamp, status) VALUES
                  ('main', now() + INTERVAL '2 hours', 'online'), ('main', now() + INTERVAL '1 hour', 'online'),
-                 ('main', now(), 'online'), ('git', now() + INTERVAL '30 s', 'online')",
+                 ('main', now(), 'online'), ('git', now() + INTERVAL '30 s', 'online')"),
         )
         .unwrap();
     let setup = Setup::every_second(&[("main", "http://localhost/")]);

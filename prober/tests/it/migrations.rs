@@ -2,24 +2,18 @@
 
 use postgres::Client;
 use prober::migrate::{TABLES, bring_up_to_date};
-use shared::testing::Database;
+use shared::testing::{Database, ORIGINAL};
 
-/// As the program before this one made it, its index too.
-const ORIGINAL: &str = "
-    CREATE TABLE service_checks (
-        id SERIAL PRIMARY KEY,
-        service_id VARCHAR(50) NOT NULL,
-        timestamp TIMESTAMPTZ NOT NULL DEFAULT NOW(),
-        status VARCHAR(20) NOT NULL,
-        response_time INTEGER,
-        status_code INTEGER,
-        error TEXT
-    );
-    CREATE INDEX IF NOT EXISTS idx_service_checks_service_timestamp ON service_checks (service_id, timestamp DESC);
+/// Its history.
+const HISTORY: &str = "
     INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code)
     SELECT (ARRAY['main', 'files', 'git'])[1 + n % 3], now() - n * INTERVAL '2 hours',
            (ARRAY['online', 'degraded', 'timeout', 'offline', 'weird'])[1 + n % 5], n, 200
     FROM generate_series(1, 1000) n";
+
+fn original_table(client: &mut Client) {
+    client.batch_execute(&format!("{ORIGINAL} {HISTORY}")).unwrap();
+}
 
 fn one(client: &mut Client, query: &str) -> String {
     client
@@ -54,7 +48,7 @@ fn assert_counts_are_right(client: &mut Client) {
 fn the_table_of_the_original_is_adopted_as_it_stands() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     let content = "SELECT md5(string_agg(c::text, '' ORDER BY id)) FROM service_checks c";
     let before = one(&mut client, content);
     bring_up_to_date(&mut client).unwrap();
@@ -71,7 +65,7 @@ fn the_table_of_the_original_is_adopted_as_it_stands() {
 fn a_small_serial_is_widened_and_its_sequence_too() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     bring_up_to_date(&mut client).unwrap();
     client
         .batch_execute("SELECT setval(pg_get_serial_sequence('service_checks', 'id'), 3000000000)")
@@ -86,7 +80,7 @@ fn a_small_serial_is_widened_and_its_sequence_too() {
 fn a_view_on_the_ids_keeps_them_narrow_and_harms_nothing() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     client.batch_execute("CREATE VIEW old_report AS SELECT id, status FROM service_checks").unwrap();
     bring_up_to_date(&mut client).unwrap();
     assert_eq!(one(&mut client, "SELECT pg_typeof(id) FROM service_checks LIMIT 1"), "integer");
@@ -111,7 +105,7 @@ fn a_new_table_has_the_seven_columns_an_index_and_big_ids() {
 #[test]
 fn many_probers_may_start_at_once() {
     let database = Database::empty();
-    database.connect().batch_execute(ORIGINAL).unwrap();
+    original_table(&mut database.connect());
     std::thread::scope(|scope| {
         let starts: Vec<_> =
             (0..8).map(|_| scope.spawn(|| bring_up_to_date(&mut database.connect()))).collect();
@@ -183,7 +177,7 @@ fn a_role_that_may_only_write_checks_is_counted_too() {
 fn whoever_may_read_the_checks_may_read_what_is_counted() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     let role = database.create_role();
     client.batch_execute(&format!("GRANT SELECT ON service_checks TO {role}")).unwrap();
     bring_up_to_date(&mut client).unwrap();
@@ -228,7 +222,7 @@ fn a_table_of_somebody_else_is_refused_and_left_alone() {
 fn somebody_who_does_not_own_the_table_is_told_what_to_do() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     let role = database.create_role();
     client
         .batch_execute(&format!(
@@ -258,7 +252,7 @@ fn a_failed_migration_leaves_nothing_behind() {
 fn tables_of_others_are_not_given_to_readers_of_the_checks() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     let role = database.create_role();
     client
         .batch_execute(&format!(
@@ -295,7 +289,7 @@ fn every_table_that_a_migration_makes_is_known_as_ours_here_and_in_roles_sql() {
 fn a_reader_that_is_idle_in_a_transaction_holds_up_nobody() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     let mut idle = database.connect();
     let mut reading = idle.transaction().unwrap();
     reading.query("SELECT count(*) FROM service_checks", &[]).unwrap();
@@ -311,7 +305,7 @@ fn a_reader_that_is_idle_in_a_transaction_holds_up_nobody() {
 fn a_writer_that_is_idle_in_a_transaction_is_waited_for_with_a_bound() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     let mut idle = database.connect();
     let mut writing = idle.transaction().unwrap();
     writing
@@ -328,7 +322,7 @@ fn a_writer_that_is_idle_in_a_transaction_is_waited_for_with_a_bound() {
 fn a_timeout_of_the_database_does_not_stop_a_long_adoption() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     client
         .batch_execute(&format!("ALTER DATABASE {} SET statement_timeout = '20ms'", database.name))
         .unwrap();
@@ -347,14 +341,18 @@ fn the_table_is_found_in_whatever_schema_it_is() {
     let database = Database::empty();
     let mut client = database.connect();
     client
-        .batch_execute(&format!("CREATE SCHEMA site; SET search_path = site; {ORIGINAL}; RESET search_path"))
+        .batch_execute(&format!(
+            "CREATE SCHEMA site; SET search_path = site; {ORIGINAL} {HISTORY}; RESET search_path"
+        ))
         .unwrap();
     bring_up_to_date(&mut client).unwrap();
     assert_eq!(one(&mut client, "SELECT to_regclass('public.service_checks')"), "", "there is no second one");
     assert_eq!(one(&mut client, "SELECT sum(total) FROM site.status_totals"), "1000");
     let mut other = database.connect();
     other
-        .batch_execute(&format!("CREATE SCHEMA copy; SET search_path = copy; {ORIGINAL}; RESET search_path"))
+        .batch_execute(&format!(
+            "CREATE SCHEMA copy; SET search_path = copy; {ORIGINAL} {HISTORY}; RESET search_path"
+        ))
         .unwrap();
     let refused = bring_up_to_date(&mut other).unwrap_err();
     assert!(refused.contains("service_checks in each of these schemas: "), "{refused}");
@@ -364,7 +362,7 @@ fn the_table_is_found_in_whatever_schema_it_is() {
 fn further_columns_and_long_ids_of_an_adopted_table_do_no_harm() {
     let database = Database::empty();
     let mut client = database.connect();
-    client.batch_execute(ORIGINAL).unwrap();
+    original_table(&mut client);
     client
         .batch_execute(
             "ALTER TABLE service_checks ADD COLUMN hour INTEGER, ADD COLUMN sign TEXT, ADD COLUMN online BOOLEAN,

@@ -9,7 +9,7 @@ use std::{
 use chrono::Utc;
 
 use super::*;
-use prober::{checker::Broken, resolver::Resolver};
+use prober::{broken::Broken, resolver::Resolver};
 
 use crate::servers::{Says, Server, Wire, name_server, nobody};
 
