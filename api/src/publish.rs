@@ -177,3 +177,33 @@ fn render(renderer: &Renderer, snapshot: &Snapshot, now: DateTime<Utc>) -> Resul
     let page = renderer.page(snapshot, now).map_err(|error| error.to_string())?;
     Ok(Published { page: Body::new(page), status: Body::new(json::status(snapshot)) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(second: i64) -> Snapshot {
+        assemble(&Known::Nothing(DateTime::from_timestamp(second, 0).unwrap()), DateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn the_same_is_published_again_only_as_of_an_instant_that_is_worth_showing() {
+        let shown = snapshot(1000);
+        assert!(!is_news(&shown, &shown));
+        assert!(!is_news(&snapshot(1029), &shown));
+        assert!(is_news(&snapshot(1030), &shown));
+    }
+
+    #[test]
+    fn a_change_is_published_at_once() {
+        let shown = snapshot(1000);
+        let changed = Snapshot { last_check: Some(DateTime::UNIX_EPOCH), ..snapshot(1000) };
+        assert!(is_news(&changed, &shown));
+    }
+
+    #[test]
+    fn other_bytes_have_another_tag_and_the_same_bytes_the_same() {
+        assert_eq!(Body::new("a").tag, Body::new("a").tag);
+        assert_ne!(Body::new("a").tag, Body::new("b").tag);
+    }
+}

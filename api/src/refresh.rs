@@ -147,3 +147,81 @@ impl Known {
         Reading { read_at, prepared, heartbeat, services: self.services.clone(), facts: self.facts.clone() }
     }
 }
+
+#[cfg(test)]
+// A test writes what is read.
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use chrono::TimeDelta;
+    use shared::testing::Database;
+
+    use super::*;
+    use crate::uptime::Window;
+
+    /// Eight checks a minute apart around the begin of each window at `as_of`; every third failed.
+    fn history(client: &mut Client, as_of: DateTime<Utc>) {
+        client
+            .execute(
+                "INSERT INTO service_checks (service_id, timestamp, status)
+                 SELECT 'main', $1::timestamptz - w * INTERVAL '1 hour' + n * INTERVAL '1 minute',
+                        CASE n % 3 WHEN 0 THEN 'offline' ELSE 'online' END
+                 FROM unnest(ARRAY[24, 168, 720, 2000]) AS w, generate_series(-75, 75) AS n",
+                &[&as_of],
+            )
+            .unwrap();
+    }
+
+    fn plain(client: &mut Client, window: Window, as_of: DateTime<Utc>) -> (i64, i64) {
+        let begin = window.begin(as_of).unwrap();
+        let counted = "SELECT count(*) FILTER (WHERE status = 'online'), count(*) FROM service_checks WHERE timestamp > $1";
+        let row = client.query_one(counted, &[&begin]).unwrap();
+        (row.get(0), row.get(1))
+    }
+
+    #[test]
+    fn windows_stay_exact_while_they_slide_from_hour_to_hour_without_a_new_check() {
+        let database = Database::migrated();
+        let mut writer = database.connect();
+        let full_hour = DateTime::from_timestamp(1_770_000_000 / 3600 * 3600, 0).unwrap();
+        history(&mut writer, full_hour);
+        writer
+            .batch_execute(
+                "INSERT INTO status_services VALUES ('main', 0, 'main', NULL, NULL, 60000, 1000, 500, 1000, now())",
+            )
+            .unwrap();
+        let (mut client, mut known) = (database.connect(), Known::default());
+        for seconds in [-3700, -1801, -61, -1, 0, 1, 59, 61, 1799, 3599, 3600, 3661] {
+            let as_of = full_hour + TimeDelta::seconds(seconds);
+            let reading = store::read(&mut client, |transaction| known.look(transaction, as_of)).unwrap();
+            for window in [Window::Day, Window::Week, Window::Month] {
+                let (online, total) = plain(&mut writer, window, as_of);
+                let expected = crate::uptime::Percent::of(online as u64, total as u64);
+                let found = reading.facts["main"].history.uptime(window, as_of);
+                assert_eq!(found, expected, "{window:?} {seconds} s from the full hour");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_changed_is_read_again() {
+        let database = Database::migrated();
+        let mut writer = database.connect();
+        writer
+            .batch_execute(
+                "INSERT INTO status_services SELECT id, 0, id, NULL, NULL, 60000, 1000, 500, 1000, now()
+                 FROM unnest(ARRAY['a', 'b']) AS id;
+                 INSERT INTO service_checks (service_id, status) VALUES ('a', 'online'), ('b', 'online')",
+            )
+            .unwrap();
+        let (mut client, mut known) = (database.connect(), Known::default());
+        let mut look =
+            || store::read(&mut client, |transaction| known.look(transaction, Utc::now())).unwrap();
+        let first = look();
+        writer
+            .batch_execute("INSERT INTO service_checks (service_id, status) VALUES ('b', 'offline')")
+            .unwrap();
+        let second = look();
+        assert!(Arc::ptr_eq(&first.facts["a"], &second.facts["a"]));
+        assert_eq!(second.facts["b"].history.all_time.total, 2);
+    }
+}

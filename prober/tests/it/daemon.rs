@@ -190,6 +190,32 @@ fn a_check_that_is_cut_off_by_the_end_is_not_recorded_as_a_failure() {
 }
 
 #[test]
+fn a_service_is_never_checked_twice_at_once() {
+    let silent = Server::raw(|stream| {
+        std::io::Read::read(&mut &stream, &mut [0; 1024]).ok();
+        std::thread::park();
+    });
+    let server = Server::saying(OK);
+    let file = |interval: &str, barrier: &str| {
+        format!(
+            "timeout = \"30s\"\nretries = 0\n[[services]]\nid = \"silent\"\nname = \"silent\"\nurl = \"{}\"\n
+             interval = \"{interval}\"\n[[services]]\nid = \"{barrier}\"\nname = \"b\"\nurl = \"{}\"\n",
+            silent.url("/"),
+            server.url("/")
+        )
+    };
+    let setup = Setup::of(&file("1h", "first"));
+    let daemon = setup.start(None);
+    daemon.logged("first: unknown -> online");
+    // Another interval is another beat, which begins at once: the last check is still at work.
+    setup.replace(&file("2h", "second"));
+    daemon.signal("HUP");
+    daemon.logged("second: unknown -> online");
+    assert_eq!(silent.accepted(), 1);
+    daemon.logged("1 turns were skipped");
+}
+
+#[test]
 fn what_waits_at_the_end_without_a_database_is_counted_in_the_log() {
     let server = Server::saying(OK);
     let setup = Setup::every_second(&[("main", &server.url("/"))]);
