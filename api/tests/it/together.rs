@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use shared::testing::{Database, ORIGINAL, eventually};
@@ -149,6 +150,38 @@ fn either_may_be_killed_and_the_other_does_not_notice() {
     );
     let _prober = Prober::start(&services, &database.url);
     api.status_when("it is online again", |status| status["services"][0]["status"] == "online");
+}
+
+/// At random moments, 4 times, or 60 times under `./deploy/test --long`.
+#[test]
+fn killed_at_any_time_both_come_back_to_the_right_state_and_nothing_is_doubled() {
+    let rounds = if std::env::var_os("STATUS_TEST_LONG").is_some() { 60 } else { 4 };
+    let (url, seen) = counting_server();
+    let database = Database::empty();
+    let services: Vec<(String, &str)> = (0..10).map(|n| (format!("s{n}"), &*url)).collect();
+    let services: Vec<(&str, &str)> = services.iter().map(|(id, url)| (&**id, *url)).collect();
+    let services = services_file("1s", &services);
+    for round in 0..rounds {
+        let moment = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), round) % 1500;
+        let _prober = Prober::start(&services, &database.url);
+        let api = (round % 2 == 0).then(|| Api::start(Some(&database.url), &[]));
+        std::thread::sleep(Duration::from_millis(moment));
+        drop(api);
+    }
+    let prober = Prober::start(&services, &database.url);
+    let api = Api::start(Some(&database.url), &[]);
+    api.status_when("every service is online", |status| {
+        let services = status["services"].as_array().unwrap();
+        services.len() == 10 && services.iter().all(|service| service["status"] == "online")
+    });
+    let mut client = database.connect();
+    drop(prober);
+    compare(&api, &mut client);
+    let row =
+        client.query_one("SELECT count(*), count(DISTINCT (service_id, timestamp)) FROM service_checks", &[]);
+    let (recorded, distinct): (i64, i64) = row.map(|row| (row.get(0), row.get(1))).unwrap();
+    assert_eq!(recorded, distinct);
+    assert!(recorded <= i64::try_from(seen.load(Ordering::SeqCst)).unwrap(), "no check that was never made");
 }
 
 #[test]
