@@ -68,7 +68,7 @@ impl Api {
             if let Some(line) = lines.iter().find(|line| line.contains(text)) {
                 return line.clone();
             }
-            match self.log.recv_timeout(Duration::from_secs(20)) {
+            match self.log.recv_timeout(Duration::from_secs(60)) {
                 Ok(line) => lines.push(line),
                 Err(_) => panic!("no line with {text:?} in the log, only: {lines:#?}"),
             }
