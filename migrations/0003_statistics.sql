@@ -1,9 +1,6 @@
 -- Counted checks, so that uptime and totals never read history. Statement-level triggers keep them,
 -- whoever writes: INSERT, UPDATE, DELETE, TRUNCATE and COPY by anybody are corrections that count.
 
--- From here to the end of the migration writers wait (readers do not), so that no check is missed or counted twice.
-LOCK TABLE service_checks IN SHARE ROW EXCLUSIVE MODE;
-
 -- The rollup: checks by status of one service and one UTC hour. A status nobody knows is in total only.
 CREATE TABLE status_rollups (
     service_id TEXT NOT NULL,
@@ -27,6 +24,9 @@ CREATE TABLE status_totals (
     revision BIGINT NOT NULL DEFAULT 1
 ) WITH (fillfactor = 50);
 
+-- A trigger that is created makes writers wait (not readers) to the end of the transaction: so between it and the
+-- count of what stands there, below, no check is missed or counted twice.
+--
 -- One counting statement for the three kinds of change; only the rows it counts differ, and their sign.
 -- Rows are touched in the order of their keys, so that two writers wait for each other but never deadlock.
 -- SECURITY DEFINER with a fixed search_path: whoever may write checks need not be able to write counts.

@@ -28,7 +28,7 @@ struct State {
     waiting: VecDeque<Check>,
     /// The number of the last check that came in.
     last_seq: u64,
-    /// Taken out and not yet settled.
+    /// Taken out last, and not known to be recorded.
     in_hand: usize,
     dropped: u64,
     nudged: bool,
@@ -72,7 +72,7 @@ impl Journal {
     }
 
     /// Takes out up to `most` of the oldest checks; `None` where none waits. Whoever takes them keeps them until they
-    /// are recorded, and then calls [`Journal::settle`].
+    /// are recorded: the next call says that they are.
     pub fn take(&self, most: usize) -> Option<Batch> {
         let mut state = self.lock();
         let first_seq = state.last_seq + 1 - state.waiting.len() as u64;
@@ -82,12 +82,7 @@ impl Journal {
         (!checks.is_empty()).then_some(Batch { first_seq, checks })
     }
 
-    /// What was taken is recorded.
-    pub fn settle(&self) {
-        self.lock().in_hand = 0;
-    }
-
-    /// How many checks are not known to be recorded: those that wait, and those taken and not settled.
+    /// How many checks are not known to be recorded: those that wait, and those taken last.
     pub fn unrecorded(&self) -> usize {
         let state = self.lock();
         state.waiting.len() + state.in_hand
@@ -177,8 +172,11 @@ mod tests {
         let second = journal.take(10).unwrap();
         assert_eq!((second.first_seq, second.last_seq(), numbers(&second)), (4, 6, vec![4, 5, 6]));
         assert_eq!(journal.unrecorded(), 3, "taken is not yet recorded");
-        journal.settle();
-        assert_eq!((journal.take(10), journal.unrecorded()), (None, 0));
+        assert_eq!(
+            (journal.take(10), journal.unrecorded()),
+            (None, 0),
+            "who asks for more has recorded them"
+        );
     }
 
     #[test]

@@ -149,10 +149,7 @@ impl Session {
         }
         let Some(batch) = &self.in_hand else { return Ok(false) };
         match store::record(client, self.journal.id, batch)? {
-            Some(_) => {
-                self.in_hand = None;
-                self.journal.settle();
-            }
+            Some(_) => self.in_hand = None,
             None => self.enrol(client)?,
         }
         Ok(true)
