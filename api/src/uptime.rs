@@ -197,6 +197,17 @@ mod tests {
         assert_eq!(Percent::of(0, 0), None);
     }
 
+    #[test]
+    fn a_window_shows_nothing_until_the_first_check_is_as_old_as_the_window() {
+        let as_of = DateTime::from_timestamp(1_770_000_000, 0).unwrap();
+        let day = |first: TimeDelta| {
+            let checks = [(as_of - first, true), (as_of - TimeDelta::hours(1), true)];
+            history(&checks, as_of).uptime(Window::Day, as_of)
+        };
+        assert_eq!(day(TimeDelta::hours(24) - TimeDelta::milliseconds(1)), None);
+        assert_eq!(day(TimeDelta::hours(24)), Percent::of(1, 1));
+    }
+
     proptest! {
         #[test]
         fn uptime_equals_the_slow_obvious_computation(
