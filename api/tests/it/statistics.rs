@@ -201,3 +201,20 @@ fn services_leave_and_come_back_with_their_history() {
         (&json!("git"), &json!(1))
     );
 }
+
+#[test]
+fn of_two_checks_at_one_instant_the_higher_id_is_the_newer() {
+    let (_database, mut client, api) = five_services();
+    client
+        .batch_execute(
+            "INSERT INTO service_checks (id, service_id, timestamp, status) VALUES
+             (1000, 'main', date_trunc('minute', now()), 'offline'), (900, 'main', date_trunc('minute', now()), 'online'),
+             (900000, 'git', date_trunc('minute', now()), 'online'), (910000, 'git', date_trunc('minute', now()), 'offline')",
+        )
+        .unwrap();
+    let status = api.status_when("all are counted", |status| status["services"][2]["total_checks"] == 2);
+    assert_eq!(
+        (&status["services"][0]["status"], &status["services"][2]["status"]),
+        (&json!("offline"), &json!("offline"))
+    );
+}
