@@ -203,6 +203,20 @@ mod tests {
     }
 
     #[test]
+    fn every_look_is_read_only_bounded_and_sees_one_instant() {
+        let database = Database::migrated();
+        let settings =
+            "SELECT current_setting('transaction_read_only'), current_setting('transaction_isolation'),
+                               current_setting('statement_timeout'), current_setting('lock_timeout')";
+        let mut client = database.connect();
+        let row = store::read(&mut client, |transaction| transaction.query_typed_one(settings, &[])).unwrap();
+        let set: Vec<String> = (0..4).map(|n| row.get(n)).collect();
+        assert_eq!(set, ["on", "repeatable read", "10s", "3s"]);
+        let after: String = client.query_typed_one("SHOW statement_timeout", &[]).unwrap().get(0);
+        assert_eq!(after, "0", "nothing stays with a connection that a pooler shares");
+    }
+
+    #[test]
     fn only_what_changed_is_read_again() {
         let database = Database::migrated();
         let mut writer = database.connect();

@@ -138,6 +138,8 @@ fn checks_in_the_future_count_and_are_never_the_newest() {
     check(&mut client, "main", "-10 years", "online");
     check(&mut client, "git", "-30 s", "online");
     check(&mut client, "files", "-2 days", "online");
+    check(&mut client, "pass", "2 hours", "online");
+    check(&mut client, "pass", "-2 minutes", "online");
     compare(&api, &mut client);
     let status = api.status();
     assert_eq!(status["services"][0]["status"], "degraded");
