@@ -11,8 +11,9 @@ use clap::{Parser, Subcommand};
 use shared::{Check, Database, Status};
 
 use crate::{
-    config, daemon, migrate, once,
+    config, migrate, once,
     output::{self, Style},
+    run,
     target::Target,
 };
 
@@ -66,7 +67,7 @@ impl Cli {
     /// Does what was asked: exit 0 done, 1 failed at run time, 2 bad usage or configuration.
     pub fn answer(self) -> ExitCode {
         match self.command.unwrap_or(Command::Run) {
-            Command::Run => run(self.config),
+            Command::Run => run_daemon(self.config),
             Command::CheckConfig => check_config(&self.config),
             Command::Once { ids, json } => check_once(&self.config, &ids, json),
             Command::Migrate => bring_up_to_date(),
@@ -74,11 +75,11 @@ impl Cli {
     }
 }
 
-fn run(services_file: PathBuf) -> ExitCode {
-    match daemon::run(services_file) {
+fn run_daemon(services_file: PathBuf) -> ExitCode {
+    match run::run(services_file) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(daemon::Failed::Configuration(problems)) => refuse(&problems.to_string()),
-        Err(daemon::Failed::System(reason)) => fail(&reason),
+        Err(run::Failed::Configuration(problems)) => refuse(&problems.to_string()),
+        Err(run::Failed::System(reason)) => fail(&reason),
     }
 }
 
@@ -100,7 +101,7 @@ fn check_once(services_file: &std::path::Path, ids: &[String], json: bool) -> Ex
     }
     let asked = |target: &Target| ids.is_empty() || ids.contains(&target.id);
     let targets: Vec<Arc<Target>> = services.targets.into_iter().filter(asked).map(Arc::new).collect();
-    let checks = match daemon::runtime().map_err(|error| error.to_string()).and_then(|runtime| {
+    let checks = match run::runtime().map_err(|error| error.to_string()).and_then(|runtime| {
         let checks = runtime.block_on(once::round(&targets));
         runtime.shutdown_background();
         checks

@@ -1,5 +1,5 @@
-//! `status-prober run`: keeps every service's beat, hands what was measured to the journal, reloads and ends by
-//! signal. How a check is made is the checker's, how it is recorded the writer's.
+//! What goes on while it runs: keeps every service's beat, hands what was measured to the journal, reloads. How a
+//! check is made is the checker's, how it is recorded the writer's, how it all begins and ends is `run`'s.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,11 +10,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use shared::{
-    Check, Database, Service, Status,
+    Check, Service, Status,
     systemd::{NotifyState, tell},
 };
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
     task::{self, JoinError, JoinSet},
     time::{sleep, sleep_until},
@@ -25,110 +24,19 @@ use crate::{
     checker::Checker,
     clock::Clock,
     config,
-    journal::{self, Journal},
+    journal::Journal,
+    run::{AT_ONCE, Signals},
     schedule::{Schedule, Turn},
     target::Target,
     writer::Writer,
 };
 
-/// Checks at work at the same time, and so threads.
-pub const AT_ONCE: usize = 1024;
-/// What a thread of a check needs with TLS.
-pub const STACK_BYTES: usize = 256 << 10;
-
 /// At the end, running checks have this long to finish; then they are cut off and not recorded.
 const LAST_CHECKS: Duration = Duration::from_secs(5);
-/// At the end, the database has this long to take what was measured.
-const LAST_WRITES: Duration = Duration::from_secs(10);
 const LOOK_AT_THE_CLOCK_EVERY: Duration = Duration::from_secs(10);
 
-/// Runs until SIGTERM or SIGINT; then everything measured is recorded, within bounds.
-///
-/// # Errors
-/// At the start only: what the configuration or the system refuses, for people.
-pub fn run(services_file: PathBuf) -> Result<(), Failed> {
-    let services = config::load(&services_file).map_err(Failed::Configuration)?;
-    let system = |error: std::io::Error| Failed::System(error.to_string());
-    let runtime = runtime().map_err(system)?;
-    let journal = Arc::new(Journal::new(journal::CAPACITY));
-    let writer = start_writer(&journal).map_err(system)?;
-    let ended = runtime.block_on(async {
-        // Before anything else: a signal must find its handler.
-        let signals = Signals::catch().map_err(system)?;
-        let mut daemon = Daemon {
-            services_file,
-            checker: Checker::new().map_err(|error| Failed::System(error.to_string()))?,
-            free: Arc::new(Semaphore::new(AT_ONCE)),
-            targets: Vec::new(),
-            watched: HashMap::new(),
-            schedule: Schedule::default(),
-            running: JoinSet::new(),
-            at_work: HashMap::new(),
-            busy: HashSet::new(),
-            clock: Clock::now(),
-            journal,
-            writer,
-        };
-        daemon.load(services);
-        daemon.watch(signals).await;
-        Ok(daemon.writer)
-    });
-    // Threads of checks that were cut off may still wait for their targets; nobody waits for them.
-    runtime.shutdown_background();
-    if let Some(writer) = ended? {
-        report_end(writer.finish(LAST_WRITES));
-    }
-    Ok(())
-}
-
-/// Why the daemon did not start.
-#[derive(Debug)]
-pub enum Failed {
-    /// The operator has to change something: exit code 2.
-    Configuration(config::Problems),
-    /// The system refused something: exit code 1.
-    System(String),
-}
-
-/// The runtime that checks run on: few threads that never block, and a bounded number that do.
-///
-/// # Errors
-/// Where the system gives no thread.
-pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(AT_ONCE)
-        .thread_stack_size(STACK_BYTES)
-        .build()
-}
-
-fn start_writer(journal: &Arc<Journal>) -> std::io::Result<Option<Writer>> {
-    match Database::from_environment("status-prober") {
-        Ok(Some(database)) => {
-            log::info!("recording to {database}");
-            Writer::start(database, Arc::clone(journal)).map(Some)
-        }
-        Ok(None) => {
-            log::warn!("DATABASE_URL is not set: services are checked and logged, and nothing is recorded");
-            Ok(None)
-        }
-        Err(malformed) => {
-            log::error!(
-                "{malformed}. Services are checked and logged, and nothing is recorded until a restart"
-            );
-            Ok(None)
-        }
-    }
-}
-
-fn report_end(lost: usize) {
-    match lost {
-        0 => log::info!("everything measured is recorded"),
-        lost => log::error!("{lost} checks are lost: the database did not take them within {LAST_WRITES:?}"),
-    }
-}
-
-struct Daemon {
+/// The services in force and the checks at work.
+pub(crate) struct Daemon {
     services_file: PathBuf,
     checker: Checker,
     free: Arc<Semaphore>,
@@ -155,7 +63,32 @@ struct Watched {
 type Finished = Result<(task::Id, Option<Result<Check, Broken>>), JoinError>;
 
 impl Daemon {
-    async fn watch(&mut self, mut signals: Signals) {
+    /// A daemon that has nothing to do yet.
+    pub(crate) fn new(
+        services_file: PathBuf,
+        checker: Checker,
+        journal: Arc<Journal>,
+        writer: Option<Writer>,
+    ) -> Daemon {
+        Daemon {
+            services_file,
+            checker,
+            free: Arc::new(Semaphore::new(AT_ONCE)),
+            targets: Vec::new(),
+            watched: HashMap::new(),
+            schedule: Schedule::default(),
+            running: JoinSet::new(),
+            at_work: HashMap::new(),
+            busy: HashSet::new(),
+            clock: Clock::now(),
+            journal,
+            writer,
+        }
+    }
+
+    /// Checks until a signal ends it; gives the writer, which may still have work.
+    pub(crate) async fn watch(mut self, services: config::Services, mut signals: Signals) -> Option<Writer> {
+        self.load(services);
         let mut look_at_the_clock = tokio::time::interval(LOOK_AT_THE_CLOCK_EVERY);
         let mut skipped = Skipped::default();
         tell(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
@@ -175,6 +108,7 @@ impl Daemon {
         }
         tell(&[NotifyState::Stopping]);
         self.finish_checks().await;
+        self.writer
     }
 
     fn take_turns(&mut self, skipped: &mut Skipped) {
@@ -331,22 +265,6 @@ fn log_change(before: Status, check: &Check) {
         (Some(error), _) => log::warn!("{id}: {before} -> {status}: {error}"),
         (None, Some(ms)) => log::info!("{id}: {before} -> {status}, {ms} ms"),
         (None, None) => log::info!("{id}: {before} -> {status}"),
-    }
-}
-
-struct Signals {
-    reload: Signal,
-    term: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn catch() -> std::io::Result<Signals> {
-        Ok(Signals {
-            reload: signal(SignalKind::hangup())?,
-            term: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
     }
 }
 

@@ -1,12 +1,12 @@
 //! The life of one check.
 //!
-//! [`schedule`] says whose turn it is. [`daemon`] begins the check, unless the last one of the service is still at
+//! [`schedule`] says whose turn it is. `daemon` begins the check, unless the last one of the service is still at
 //! work; above a bound it waits for a place. [`checker`] looks up the name, takes a thread, and lets [`probe`] ask the target
 //! once, timed and bounded; [`verdict`] says whether another try is due and in the end turns the reply into a
 //! check. The [`journal`] takes it in without waiting, and the [`writer`], the one thread that owns the connection,
 //! hands it to [`store`], which records it exactly once.
 //!
-//! [`config`] turns the services file into targets; [`migrate`] owns the schema; [`once`] makes one round for a
+//! [`run`] begins and ends it all; [`config`] turns the services file into targets; [`migrate`] owns the schema; [`once`] makes one round for a
 //! person and records nothing.
 
 pub mod broken;
@@ -14,13 +14,14 @@ pub mod checker;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod daemon;
+mod daemon;
 pub mod journal;
 pub mod migrate;
 pub mod once;
 pub mod output;
 pub mod probe;
 pub mod resolver;
+pub mod run;
 pub mod schedule;
 pub mod store;
 pub mod target;

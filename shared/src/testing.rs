@@ -2,15 +2,17 @@
 //! fresh database per test. Nothing here is part of a program. Failures panic: a test can't go on without.
 
 use std::{
+    cell::RefCell,
     fs,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdin, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
+        mpsc::{self, Receiver},
     },
     time::{Duration, Instant},
 };
@@ -223,6 +225,43 @@ pub fn migrate(client: &mut Client) {
         let mut transaction = client.transaction().expect("a transaction");
         transaction.batch_execute(&sql).unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
         transaction.commit().expect("a migrated database");
+    }
+}
+
+/// What a program says on standard error, line by line.
+pub struct Log {
+    incoming: Receiver<String>,
+    lines: RefCell<Vec<String>>,
+}
+
+impl Log {
+    /// Reads along from now on.
+    pub fn of(stderr: ChildStderr) -> Log {
+        let (lines, incoming) = mpsc::channel();
+        let mut said = BufReader::new(stderr).lines().map_while(Result::ok);
+        std::thread::spawn(move || said.try_for_each(|line| lines.send(line)));
+        Log { incoming, lines: RefCell::default() }
+    }
+
+    /// The first line that contains `text`; waits for it for at most a minute.
+    pub fn line_with(&self, text: &str) -> String {
+        let mut lines = self.lines.borrow_mut();
+        loop {
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            match self.incoming.recv_timeout(Duration::from_secs(60)) {
+                Ok(line) => lines.push(line),
+                Err(_) => panic!("no line with {text:?} in the log, only: {lines:#?}"),
+            }
+        }
+    }
+
+    /// Every line, to the end of the program.
+    pub fn to_the_end(&self) -> Vec<String> {
+        let mut lines = self.lines.borrow_mut();
+        lines.extend(self.incoming.iter());
+        lines.clone()
     }
 }
 

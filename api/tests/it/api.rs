@@ -1,22 +1,18 @@
 //! The real status-api on a port of its own, and a client that asks it.
 
 use std::{
-    cell::RefCell,
-    io::{BufRead, BufReader},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
     time::Duration,
 };
 
 use serde_json::Value;
-use shared::testing::eventually;
+use shared::testing::{Log, eventually};
 
 /// A running status-api; killed when dropped.
 pub(crate) struct Api {
     child: Child,
     pub(crate) address: String,
-    log: mpsc::Receiver<String>,
-    logged: RefCell<Vec<String>>,
+    log: Log,
 }
 
 /// What it answered.
@@ -50,12 +46,8 @@ impl Api {
             command.env("DATABASE_URL", url);
         }
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (lines, log) = mpsc::channel();
-        std::thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
-        });
-        let mut api = Api { child, address: String::new(), log, logged: RefCell::default() };
+        let log = Log::of(child.stderr.take().unwrap());
+        let mut api = Api { child, address: String::new(), log };
         let line = api.logged("listening on ");
         api.address = line.split("listening on ").nth(1).unwrap().to_owned();
         api
@@ -63,16 +55,7 @@ impl Api {
 
     /// The first line of the log that contains `text`.
     pub(crate) fn logged(&self, text: &str) -> String {
-        let mut lines = self.logged.borrow_mut();
-        loop {
-            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
-                return line.clone();
-            }
-            match self.log.recv_timeout(Duration::from_secs(60)) {
-                Ok(line) => lines.push(line),
-                Err(_) => panic!("no line with {text:?} in the log, only: {lines:#?}"),
-            }
-        }
+        self.log.line_with(text)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

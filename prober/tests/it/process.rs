@@ -1,15 +1,12 @@
 //! The real status-prober as a process, with a services file of its own.
 
 use std::{
-    cell::RefCell,
     fmt::Write,
-    io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc,
-    time::Duration,
 };
 
+use shared::testing::Log;
 use tempfile::TempDir;
 
 /// A folder with a services file.
@@ -69,40 +66,24 @@ pub(crate) fn every_second(services: &[(&str, &str)]) -> String {
 /// A running daemon; killed when dropped.
 pub(crate) struct Daemon {
     child: Child,
-    log: mpsc::Receiver<String>,
-    logged: RefCell<Vec<String>>,
+    log: Log,
 }
 
 impl Daemon {
     pub(crate) fn start(mut command: Command) -> Daemon {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (lines, log) = mpsc::channel();
-        std::thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
-        });
-        Daemon { child, log, logged: RefCell::default() }
+        let log = Log::of(child.stderr.take().unwrap());
+        Daemon { child, log }
     }
 
     /// The first line of the log that contains `text`.
     pub(crate) fn logged(&self, text: &str) -> String {
-        let mut lines = self.logged.borrow_mut();
-        loop {
-            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
-                return line.clone();
-            }
-            match self.log.recv_timeout(Duration::from_secs(60)) {
-                Ok(line) => lines.push(line),
-                Err(_) => panic!("no line with {text:?} in the log, only: {lines:#?}"),
-            }
-        }
+        self.log.line_with(text)
     }
 
     /// Every line up to now and to the end of the process, which must have been asked for.
     pub(crate) fn rest_of_log(&self) -> Vec<String> {
-        let mut lines = self.logged.borrow_mut();
-        lines.extend(self.log.iter());
-        lines.clone()
+        self.log.to_the_end()
     }
 
     pub(crate) fn signal(&self, name: &str) {

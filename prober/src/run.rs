@@ -1,0 +1,112 @@
+//! `status-prober run`, from its begin to its end: signals first, then the configuration, the writer and the daemon;
+//! in the end everything measured is recorded, within bounds.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use shared::Database;
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{
+    checker::Checker,
+    config,
+    daemon::Daemon,
+    journal::{self, Journal},
+    writer::Writer,
+};
+
+/// Checks at work at the same time, and so threads.
+pub const AT_ONCE: usize = 1024;
+/// What a thread of a check needs with TLS.
+const STACK_BYTES: usize = 256 << 10;
+/// At the end, the database has this long to take what was measured.
+const LAST_WRITES: Duration = Duration::from_secs(10);
+
+/// Why the daemon did not start.
+#[derive(Debug)]
+pub enum Failed {
+    /// The operator has to change something: exit code 2.
+    Configuration(config::Problems),
+    /// The system refused something: exit code 1.
+    System(String),
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// At the start only: what the configuration or the system refuses, for people.
+pub fn run(services_file: PathBuf) -> Result<(), Failed> {
+    let system = |error: std::io::Error| Failed::System(error.to_string());
+    let runtime = runtime().map_err(system)?;
+    let writer = runtime.block_on(async {
+        // Before anything else: a signal must find its handler.
+        let signals = Signals::catch().map_err(system)?;
+        let services = config::load(&services_file).map_err(Failed::Configuration)?;
+        let checker = Checker::new().map_err(|error| Failed::System(error.to_string()))?;
+        let journal = Arc::new(Journal::new(journal::CAPACITY));
+        let writer = start_writer(&journal).map_err(system)?;
+        Ok(Daemon::new(services_file, checker, journal, writer).watch(services, signals).await)
+    });
+    // Threads of checks that were cut off may still wait for their targets; nobody waits for them.
+    runtime.shutdown_background();
+    if let Some(writer) = writer? {
+        report_end(writer.finish(LAST_WRITES));
+    }
+    Ok(())
+}
+
+/// The runtime that checks run on: few threads that never block, and a bounded number that do.
+///
+/// # Errors
+/// Where the system gives no thread.
+pub fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(AT_ONCE)
+        .thread_stack_size(STACK_BYTES)
+        .build()
+}
+
+fn start_writer(journal: &Arc<Journal>) -> std::io::Result<Option<Writer>> {
+    match Database::from_environment("status-prober") {
+        Ok(Some(database)) => {
+            log::info!("recording to {database}");
+            return Writer::start(database, Arc::clone(journal)).map(Some);
+        }
+        Ok(None) => {
+            log::warn!("DATABASE_URL is not set: services are checked and logged, and nothing is recorded");
+        }
+        Err(malformed) => {
+            log::error!(
+                "{malformed}. Services are checked and logged, and nothing is recorded until a restart"
+            );
+        }
+    }
+    Ok(None)
+}
+
+fn report_end(lost: usize) {
+    match lost {
+        0 => log::info!("everything measured is recorded"),
+        lost => log::error!("{lost} checks are lost: the database did not take them within {LAST_WRITES:?}"),
+    }
+}
+
+/// The signals that mean something to the daemon.
+pub(crate) struct Signals {
+    pub(crate) reload: Signal,
+    pub(crate) term: Signal,
+    pub(crate) interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Signals> {
+        Ok(Signals {
+            reload: signal(SignalKind::hangup())?,
+            term: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
