@@ -42,8 +42,8 @@ const REVISIONS: &str =
     "SELECT service_id::text, revision FROM status_totals WHERE service_id = ANY($1::text[])";
 
 // $2: checks after this instant lie in the future. Hours tell where an online check is without reading those after
-// it; the second hour is for the case that all online checks of the first lie in the future. An infinite
-// timestamp, which the column allows, counts in the sums and is never the newest.
+// it; the second hour is for the case that all online checks of the first lie in the future. A timestamp
+// that no RFC 3339 time can tell counts in the sums and is never the newest.
 const FACTS: &str = "
     SELECT s.id, COALESCE(t.revision, 0), COALESCE(t.online, 0), COALESCE(t.total, 0),
            LEAST(GREATEST(f.timestamp, '0001-01-01Z'), '9999-01-01Z'), o.timestamp, u.timestamp,
@@ -52,13 +52,13 @@ const FACTS: &str = "
     LEFT JOIN status_totals t ON t.service_id = s.id
     LEFT JOIN LATERAL (
         SELECT timestamp, status, response_time, status_code, error FROM service_checks
-        WHERE service_id = s.id AND timestamp <= $2 AND timestamp > '-infinity'
+        WHERE service_id = s.id AND timestamp <= $2 AND timestamp >= '0001-01-01Z'
         ORDER BY timestamp DESC, id DESC LIMIT 1
     ) n ON TRUE
     LEFT JOIN LATERAL (
         SELECT c.timestamp
         FROM (SELECT hour FROM status_rollups
-              WHERE service_id = s.id AND hour <= $2 AND hour > '-infinity' AND online > 0
+              WHERE service_id = s.id AND hour <= $2 AND hour >= '0001-01-01Z' AND online > 0
               ORDER BY hour DESC LIMIT 2) r
         CROSS JOIN LATERAL (
             SELECT timestamp FROM service_checks

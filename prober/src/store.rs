@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::journal::Batch;
 
 /// A wait for a lock or a statement ends by itself, so that the writer can say what is wrong and try again.
-const BOUND_EVERY_WAIT: &str = "SET statement_timeout = '15s'; SET lock_timeout = '5s'; \
+const BOUND_EVERY_WAIT: &str = "SET statement_timeout = '15s'; SET lock_timeout = '3s'; \
      SET idle_in_transaction_session_timeout = '60s'";
 
 const ENROL: &str = "

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use postgres::{Client, Error};
+use postgres::{Client, Error, error::SqlState};
 use shared::{Database, Service, database::explain, retry::Retry, vital};
 
 use crate::{
@@ -17,8 +17,8 @@ use crate::{
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 const BATCH: usize = 500;
-/// Between the last tries to reach the database before the end.
-const LAST_PAUSE: Duration = Duration::from_millis(500);
+/// Before another try where the database will soon answer otherwise, or has no time left to.
+const SHORT_PAUSE: Duration = Duration::from_millis(500);
 /// A server that takes longer to answer nothing at all is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
@@ -89,7 +89,7 @@ impl Session {
             match self.journal.closes() {
                 None => self.journal.wait_for_close(Instant::now() + pause),
                 Some(end) if self.journal.unrecorded() == 0 || Instant::now() >= end => return,
-                Some(_) => std::thread::sleep(pause.min(LAST_PAUSE)),
+                Some(_) => std::thread::sleep(pause.min(SHORT_PAUSE)),
             }
         }
     }
@@ -115,22 +115,39 @@ impl Session {
         let failed = |error: Error| format!("writing: {}", explain(&error));
         let mut heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
         loop {
-            let closed = self.journal.closes().is_some();
+            let closes = self.journal.closes();
             client.is_valid(SIGN_OF_LIFE).map_err(failed)?;
             self.publish(&mut client).map_err(failed)?;
-            while self.record(&mut client).map_err(failed)? {}
             if Instant::now() >= heartbeat_due {
                 if !store::heartbeat(&mut client, self.journal.id).map_err(failed)? {
                     self.enrol(&mut client).map_err(failed)?;
                 }
                 heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
             }
-            self.retry.recovered();
-            if closed {
-                return Ok(());
+            match (self.record_all(&mut client), closes) {
+                (Ok(()), Some(_)) => return Ok(()),
+                (Ok(()), None) => {
+                    self.retry.recovered();
+                    self.journal.wait(heartbeat_due);
+                }
+                (Err(error), Some(end)) if Instant::now() >= end => return Err(failed(error)),
+                (Err(error), _) if is_held_up(&error) => self.wait_for_others(&failed(error)),
+                (Err(error), _) => return Err(failed(error)),
             }
-            self.journal.wait(heartbeat_due);
         }
+    }
+
+    /// The connection is good and the heartbeat goes on; what was measured waits.
+    fn wait_for_others(&mut self, reason: &str) {
+        if self.retry.is_news(reason) {
+            log::warn!("database: {reason}. {} checks wait in the journal", self.journal.unrecorded());
+        }
+        std::thread::sleep(SHORT_PAUSE);
+    }
+
+    fn record_all(&mut self, client: &mut Client) -> Result<(), Error> {
+        while self.record(client)? {}
+        Ok(())
     }
 
     fn publish(&mut self, client: &mut Client) -> Result<(), Error> {
@@ -163,4 +180,11 @@ impl Session {
             );
         }
     }
+}
+
+/// Whether somebody else's transaction is in the way: a lock that lasts, a deadlock, or a statement that waited.
+fn is_held_up(error: &Error) -> bool {
+    const SIGNS: [SqlState; 3] =
+        [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::QUERY_CANCELED];
+    error.code().is_some_and(|code| SIGNS.contains(code))
 }

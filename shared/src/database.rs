@@ -4,7 +4,18 @@
 mod explain;
 mod tls;
 
-use std::{env, fmt, fs, net::Ipv6Addr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    env, fmt, fs,
+    net::Ipv6Addr,
+    path::PathBuf,
+    str::FromStr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
 
 use postgres::{
     Client, Config, NoTls,
@@ -16,6 +27,8 @@ pub use explain::explain;
 use tls::Verify;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the first packet to the server's readiness, TLS and authentication included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A peer that does not acknowledge for this long is gone; `statement_timeout` bounds one that does.
 const PEER_GONE_AFTER: Duration = Duration::from_secs(30);
 const FORM: &str = "write postgresql://user:password@host:5432/database, \
@@ -27,7 +40,11 @@ pub struct Database {
     config: Config,
     verify: Verify,
     root_certificates: Option<PathBuf>,
+    /// An attempt that got no answer in time is waited for again by the next: there is never a second beside it.
+    unanswered: Arc<Mutex<Option<Attempt>>>,
 }
+
+type Attempt = Receiver<Result<Client, String>>;
 
 /// A `DATABASE_URL` that nothing can be done with. Never holds a part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,15 +137,47 @@ impl Database {
             Verify::Prefer => SslMode::Prefer,
             _ => SslMode::Require,
         });
-        Ok(Database { config, verify, root_certificates })
+        Ok(Database { config, verify, root_certificates, unanswered: Arc::default() })
     }
 
-    /// Opens one connection, for the calling thread. Must not be called, nor its client dropped, on an async
+    /// Opens one connection, for the calling thread, within 10 s. Must not be called, nor its client dropped, on an async
     /// thread: the driver would panic.
     ///
     /// # Errors
     /// One line that says what failed and what to do ([`explain`]).
     pub fn connect(&self) -> Result<Client, String> {
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempt = match unanswered.take() {
+            Some(attempt) => attempt,
+            None => self.attempt().map_err(|error| format!("the system gives no thread: {error}"))?,
+        };
+        match attempt.recv_timeout(ANSWER_WITHIN) {
+            Ok(connected) => connected,
+            Err(RecvTimeoutError::Disconnected) => {
+                Err("connecting failed by a mistake in this program".into())
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                *unanswered = Some(attempt);
+                Err(format!(
+                    "the server accepts connections and does not answer within {ANSWER_WITHIN:?}; is it frozen, or gone \
+                     from behind a proxy?"
+                ))
+            }
+        }
+    }
+
+    /// Connects on a thread of its own, since the driver's bound covers no more than the socket.
+    fn attempt(&self) -> std::io::Result<Attempt> {
+        let (tell, told) = mpsc::channel();
+        let database = self.clone();
+        thread::Builder::new().name("connect".into()).spawn(move || {
+            // Nobody listens where the program ended meanwhile.
+            tell.send(database.connect_without_bound()).ok();
+        })?;
+        Ok(told)
+    }
+
+    fn connect_without_bound(&self) -> Result<Client, String> {
         let connected = if self.config.get_ssl_mode() == SslMode::Disable {
             self.config.connect(NoTls)
         } else {

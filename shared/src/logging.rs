@@ -2,16 +2,21 @@
 
 use std::io::Write;
 
-use log::Level;
+use log::{Level, LevelFilter};
 
 use crate::printable::printable;
 
 /// Starts logging by `RUST_LOG` (default `info`). Under systemd each line carries its priority and no time,
 /// since the journal keeps both. Control characters never reach a line, whoever sent them.
 pub fn start() {
-    let mut builder = env_logger::Builder::from_env(
-        env_logger::Env::default().default_filter_or("info,actix_server=warn,refinery_core=warn"),
-    );
+    let mut builder = env_logger::Builder::new();
+    builder
+        .filter_level(LevelFilter::Info)
+        // What a visitor sends wrongly is answered, not worth an operator's line.
+        .filter_module("actix_http", LevelFilter::Off)
+        .filter_module("actix_server", LevelFilter::Warn)
+        .filter_module("refinery_core", LevelFilter::Warn)
+        .parse_default_env();
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         builder.format(|line, record| {
             if may_hold_secrets(record) {

@@ -100,7 +100,7 @@ struct Card<'a> {
     stale: bool,
     response: Option<String>,
     no_answer: bool,
-    code: Option<i32>,
+    code: Option<String>,
     checks: String,
     unchecked: bool,
     reason: Option<String>,
@@ -207,7 +207,8 @@ impl<'a> Card<'a> {
             no_answer: newest.is_some_and(|newest| {
                 newest.status_code.is_none() && matches!(newest.status, Status::Offline | Status::Timeout)
             }),
-            code: newest.and_then(|newest| newest.status_code),
+            // As text, since a template takes the number 0 for nothing.
+            code: newest.and_then(|newest| newest.status_code).map(|code| code.to_string()),
             checks: words::checks(state.total_checks),
             unchecked: newest.is_none(),
             reason: words::reason(state),

@@ -171,6 +171,8 @@ fn what_the_columns_allow_breaks_nothing() {
              ('main', '4713-01-01 BC', 'timeout', 0, 0, E'\\x01\\x1b'),
              ('main', now() - INTERVAL '1 s', '', NULL, NULL, '<script>'),
              ('git', '-infinity', 'online', NULL, NULL, NULL),
+             ('git', '4000-01-01 BC', 'online', NULL, NULL, NULL),
+             ('ssh', now() - INTERVAL '1 s', 'online', 0, 0, NULL),
              ('files', 'infinity', 'online', NULL, NULL, NULL),
              ('pass', '280000-01-01Z', 'online', NULL, NULL, NULL),
              ('', now(), 'online', NULL, NULL, NULL),
@@ -180,8 +182,10 @@ fn what_the_columns_allow_breaks_nothing() {
     let status = api.status_when("all are counted", |status| status["services"][0]["total_checks"] == 5);
     assert_eq!(status["services"][0]["status"], "unknown", "a status nobody knows");
     assert_eq!(status["services"][0]["uptime"]["all_time"], 40.0);
-    assert_eq!(status["services"][2]["total_checks"], 1);
-    assert_eq!(status["services"][2]["last_online"], Value::Null, "an endless time is no time");
+    assert_eq!(status["services"][2]["total_checks"], 2);
+    assert_eq!(status["services"][2]["last_online"], Value::Null, "a time that RFC 3339 can't tell is none");
+    let page = api.get("/status").body.replace("&nbsp;", " ").replace('\u{a0}', " ");
+    assert!(page.contains("HTTP 0<") && page.contains("0 ms"), "zero is a number");
     for service in [1, 3] {
         assert_eq!(status["services"][service]["total_checks"], 1);
         assert_eq!(status["services"][service]["status"], "unknown");

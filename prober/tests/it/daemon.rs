@@ -311,3 +311,32 @@ fn systemd_is_told_when_it_is_ready_reloads_and_ends() {
     assert_eq!(daemon.stop().code(), Some(0));
     assert_eq!(next(), "STOPPING=1\n");
 }
+
+#[test]
+fn a_lock_of_somebody_else_stops_neither_checks_nor_the_heartbeat_nor_the_connection() {
+    let server = Server::saying(OK);
+    let database = Database::empty();
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    let mut daemon = setup.start(Some(&database.url));
+    daemon.logged("database: connected");
+    let mut client = database.connect();
+    eventually("a check is recorded", || count(&mut client, "service_checks") > 0);
+    let mut other = database.connect();
+    let mut transaction = other.transaction().unwrap();
+    transaction
+        .batch_execute("UPDATE service_checks SET error = 'mended' WHERE service_id = 'main'")
+        .unwrap();
+    daemon.logged("another session holds a lock");
+    let heartbeat = "SELECT max(heartbeat_at)::text FROM status_probers";
+    let before: String = client.query_one(heartbeat, &[]).unwrap().get(0);
+    eventually("the heartbeat goes on", || {
+        client.query_one(heartbeat, &[]).unwrap().get::<_, String>(0) > before
+    });
+    transaction.rollback().unwrap();
+    let waited = server.requests().len() as i64;
+    eventually("what waited is recorded", || count(&mut client, "service_checks") > waited);
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(count(&mut client, "service_checks"), server.requests().len() as i64);
+    let log = daemon.rest_of_log();
+    assert_eq!(log.iter().filter(|line| line.contains("database: connected")).count(), 1, "{log:#?}");
+}

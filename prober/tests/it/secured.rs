@@ -1,4 +1,5 @@
-//! TLS to PostgreSQL, with libpq's meanings of sslmode, against a real server with real certificates.
+//! The way to PostgreSQL: a bound for servers that do not answer, and TLS with libpq's meanings of sslmode, against
+//! real servers with real certificates.
 
 use shared::{
     Database,
@@ -93,4 +94,23 @@ fn a_server_without_tls_is_used_by_prefer_and_refused_by_require() {
         let refused = connect(mode).unwrap_err();
         assert!(refused.contains("the server offers no TLS"), "{mode}: {refused}");
     }
+}
+
+#[test]
+fn a_frozen_server_is_given_up_in_time_and_found_again_by_the_same_attempt() {
+    let cluster = Cluster::start(&[]);
+    let database = Database::parse(&cluster.url("postgres", "postgres"), "test").unwrap();
+    let postmaster = cluster.postmaster().to_string();
+    let signal = |name| std::process::Command::new("kill").args(["-s", name, &postmaster]).status().unwrap();
+    signal("STOP");
+    let refused = database.connect().map(drop).unwrap_err();
+    signal("CONT");
+    assert!(refused.contains("does not answer within 10s"), "{refused}");
+    let mut client = database.connect().unwrap();
+    let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test'";
+    assert_eq!(
+        client.query_one(ours, &[]).unwrap().get::<_, i64>(0),
+        1,
+        "no second attempt was made beside it"
+    );
 }
