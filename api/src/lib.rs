@@ -14,6 +14,8 @@ pub mod publish;
 pub mod refresh;
 pub mod render;
 pub mod routes;
+#[cfg(test)]
+mod sample;
 pub mod server;
 pub mod snapshot;
 pub mod store;

@@ -99,60 +99,31 @@ const fn explain(status: u16) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::sync::Arc;
 
     use shared::{Service, Status};
 
     use super::*;
     use crate::{
-        facts::Newest,
-        snapshot::{Overall, ServiceState, Source},
+        sample::{at, main, snapshot},
+        snapshot::{ServiceState, Source},
         uptime::Percent,
     };
 
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
     fn named(id: &str, name: &str, group: Option<&str>) -> ServiceState {
-        let timestamp = at("2026-02-12T18:00:03.120Z");
+        let mut state = main();
         let service = Service {
             id: id.into(),
             name: name.into(),
             group: group.map(Into::into),
             link: Some(format!("https://{id}.example.org")),
-            interval: Duration::from_secs(7_200),
-            timeout: Duration::from_secs(10),
-            slow_after: Duration::from_secs(5),
-            tries_take: Duration::from_secs(22),
-            beat: timestamp,
+            ..Service::clone(&state.service)
         };
-        ServiceState {
-            service: Arc::new(service),
-            status: Status::Online,
-            stale: false,
-            newest: Some(Newest {
-                timestamp,
-                status: Status::Online,
-                response_time_ms: Some(1_043),
-                status_code: Some(200),
-                failure: None,
-            }),
-            last_online: Some(timestamp),
-            uptime: [Percent::of(1, 1), Percent::of(99_405, 100_000), None, Percent::of(994, 1_000)],
-            total_checks: 1_842,
-        }
-    }
-
-    fn snapshot(services: Vec<ServiceState>) -> Snapshot {
-        Snapshot {
-            as_of: at("2026-02-12T18:10:00Z"),
-            source: Source::Live,
-            last_check: Some(at("2026-02-12T18:00:03.120Z")),
-            next_check: Some(at("2026-02-12T20:00:03.120Z")),
-            overall: Overall::Operational,
-            services,
-        }
+        state.service = Arc::new(service);
+        state.newest.as_mut().unwrap().response_time_ms = Some(1_043);
+        state.uptime[3] = Percent::of(994, 1_000);
+        state.total_checks = 1_842;
+        state
     }
 
     fn page_at(base_path: &str, snapshot: &Snapshot) -> String {
