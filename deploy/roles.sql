@@ -37,9 +37,9 @@ GRANT USAGE ON SCHEMA public TO status_api;
 -- Sequences and indexes go with their tables. Tables of others are left alone.
 SELECT format('ALTER TABLE %s OWNER TO status_prober', oid::regclass)
 FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relowner <> 'status_prober'::regrole
-  AND relname IN ('service_checks', 'status_migrations', 'status_probers', 'status_rollups', 'status_services',
-                  'status_services_file', 'status_totals')
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND relowner <> 'status_prober'::regrole
+  AND relname IN ('service_checks', 'status_days', 'status_migrations', 'status_probers', 'status_retired',
+                  'status_rollups', 'status_services', 'status_services_file', 'status_totals')
 \gexec
 SELECT format('ALTER FUNCTION %s OWNER TO status_prober', oid::regprocedure)
 FROM pg_proc
@@ -48,7 +48,7 @@ WHERE pronamespace = 'public'::regnamespace AND proowner <> 'status_prober'::reg
 \gexec
 SELECT format('GRANT SELECT ON %s TO status_api', oid::regclass)
 FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relowner = 'status_prober'::regrole
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND relowner = 'status_prober'::regrole
 \gexec
 
 -- And what later versions create.

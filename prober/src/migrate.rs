@@ -11,10 +11,14 @@ use refinery::{Migration, Runner};
 use shared::database::explain;
 
 /// In order; a file that was released never changes.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("V1__service_checks", include_str!("../../migrations/0001_service_checks.sql")),
     ("V2__services", include_str!("../../migrations/0002_services.sql")),
     ("V3__statistics", include_str!("../../migrations/0003_statistics.sql")),
+    (
+        "V4__distributions_and_retention",
+        include_str!("../../migrations/0004_distributions_and_retention.sql"),
+    ),
 ];
 const HISTORY: &str = "status_migrations";
 
@@ -24,10 +28,12 @@ const LOCK_KEY: i64 = 0x7374_6174_7573;
 /// A table up to this size is rewritten within about a second.
 const CHEAP_TO_WIDEN_BYTES: i64 = 64 << 20;
 
-/// Ours, all of them; the rest of the schema is somebody else's.
-pub const TABLES: [&str; 6] = [
+/// Ours, tables and views; the rest of the schema is somebody else's.
+pub const TABLES: [&str; 8] = [
+    "status_days",
     "status_migrations",
     "status_probers",
+    "status_retired",
     "status_rollups",
     "status_services",
     "status_services_file",
@@ -70,7 +76,7 @@ const GRANT_TO_READERS: &str = "
             FROM pg_class checks, aclexplode(checks.relacl) acl, pg_class c
             WHERE checks.oid = 'service_checks'::regclass AND acl.privilege_type = 'SELECT'
               AND acl.grantee <> c.relowner
-              AND c.relnamespace = checks.relnamespace AND c.relkind = 'r' AND c.relname = ANY('{{OURS}}')
+              AND c.relnamespace = checks.relnamespace AND c.relkind IN ('r', 'v') AND c.relname = ANY('{{OURS}}')
               AND pg_has_role(c.relowner, 'USAGE')
               AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) held
                               WHERE held.grantee = acl.grantee AND held.privilege_type = 'SELECT')
