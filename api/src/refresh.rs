@@ -1,27 +1,36 @@
-//! The one thread that owns the read-only connection: it looks each second whether anything changed, reads only the
-//! services that did, and hands each reading on. It may hang in the database or lose it: nobody waits for it.
+//! The one thread that owns the read-only connection: it looks whenever something is said to have changed, and each
+//! second whether anything did; reads only what changed, and hands each reading on. It may hang in the database or
+//! lose it: nobody waits for it.
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::RangeInclusive,
     sync::{Arc, mpsc::Sender},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, SubsecRound, Utc};
-use postgres::{Client, Error, Transaction};
+use postgres::{Client, Error, Transaction, error::SqlState, fallible_iterator::FallibleIterator};
 use shared::{Database, Service, database::explain, retry::Retry};
 
 use crate::{
     facts::{Facts, Reading},
-    store,
-    uptime::hour_of,
+    store::{self, Revision},
+    uptime::{Window, hour_of},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A server that takes longer to answer nothing at all is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// A standby cancels a look that is in its way; the next one rarely is.
+const TRIES: u32 = 5;
+/// The hours of the shortest and of the longest window.
+const SHORTEST_HOURS: i64 = 24;
+const LONGEST_HOURS: i64 = 720;
 /// Services read by one statement: bounds its time and memory.
-const SERVICES_AT_ONCE: usize = 500;
+const SERVICES_AT_ONCE: usize = 200;
+/// Services per look whose next edges are read before the hour turns, so that nobody waits when it does.
+const AHEAD_AT_ONCE: usize = 20;
 
 /// What the refresher has to say.
 #[derive(Debug)]
@@ -54,22 +63,45 @@ pub fn run(database: &Database, news: &Sender<News>) {
 /// Follows one connection until it fails (the reason) or nobody listens (`None`).
 fn follow(mut client: Client, news: &Sender<News>, retry: &mut Retry) -> Option<String> {
     let mut known = Known::default();
+    let hints = store::listen(&mut client).is_ok();
     loop {
         let began = Instant::now();
-        let reading = client.is_valid(SIGN_OF_LIFE).and_then(|()| {
-            // Whole milliseconds, so that the figures are exact at the instant that is shown.
-            let as_of = Utc::now().trunc_subsecs(3);
-            store::read(&mut client, |transaction| known.look(transaction, as_of))
-        });
-        match reading {
+        let (reading, changed) = match look(&mut client, &mut known) {
             Err(error) => return Some(explain(&error)),
-            Ok(reading) => news.send(News::Read(reading)).ok()?,
-        }
+            Ok(seen) => seen,
+        };
+        news.send(News::Read(reading)).ok()?;
         if retry.recovered() {
             log::info!("database: back");
         }
-        std::thread::sleep(LOOK_EVERY.saturating_sub(began.elapsed()));
+        // What changes after a quiet time is read at once, what goes on changing each second.
+        let rest = LOOK_EVERY.saturating_sub(began.elapsed());
+        if changed || !hints {
+            std::thread::sleep(rest);
+        } else if let Err(error) = client.notifications().timeout_iter(rest).next() {
+            return Some(explain(&error));
+        }
     }
+}
+
+/// One look, and whether it saw a change.
+fn look(client: &mut Client, known: &mut Known) -> Result<(Reading, bool), Error> {
+    client.is_valid(SIGN_OF_LIFE)?;
+    let mut tries = 1;
+    loop {
+        // Whole milliseconds, so that the figures are exact at the instant that is shown.
+        let as_of = Utc::now().trunc_subsecs(3);
+        match store::read(client, |transaction| known.look(transaction, as_of)) {
+            Err(error) if tries < TRIES && is_in_the_way(&error) => tries += 1,
+            seen => return seen,
+        }
+    }
+}
+
+/// Whether the server ended a look for the sake of something else, and the connection is good.
+fn is_in_the_way(error: &Error) -> bool {
+    const SIGNS: [SqlState; 2] = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|code| SIGNS.contains(code))
 }
 
 /// What was read so far by this connection.
@@ -77,75 +109,158 @@ fn follow(mut client: Client, news: &Sender<News>, retry: &mut Retry) -> Option<
 struct Known {
     services_revision: Option<i64>,
     services: Vec<Arc<Service>>,
-    facts: HashMap<String, Arc<Facts>>,
-    /// The hour whose windows' edges the facts hold.
-    edges_hour: i64,
+    watched: HashMap<String, Watched>,
+}
+
+/// What is known of one service.
+#[derive(Default)]
+struct Watched {
+    facts: Arc<Facts>,
+    /// The hours of `as_of` for which the facts hold the edges of every window.
+    edges_for: Option<RangeInclusive<i64>>,
+}
+
+impl Watched {
+    fn has_edges_for(&self, hour: i64) -> bool {
+        self.edges_for.as_ref().is_some_and(|hours| hours.contains(&hour))
+    }
 }
 
 impl Known {
-    fn look(&mut self, transaction: &mut Transaction<'_>, as_of: DateTime<Utc>) -> Result<Reading, Error> {
+    /// Brings what is known up to this instant; gives it, and whether anything had changed.
+    fn look(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        as_of: DateTime<Utc>,
+    ) -> Result<(Reading, bool), Error> {
         let Some(pulse) = store::pulse(transaction)? else {
             *self = Known::default();
-            return Ok(self.reading(as_of, false, None));
+            return Ok((self.reading(as_of, false, None), false));
         };
-        if self.services_revision != Some(pulse.services_revision) {
+        let reloaded = self.services_revision != Some(pulse.services_revision);
+        if reloaded {
             self.services = store::services(transaction)?;
             let shown: HashSet<&str> = self.services.iter().map(|service| service.id.as_str()).collect();
-            self.facts.retain(|id, _| shown.contains(id.as_str()));
+            self.watched.retain(|id, _| shown.contains(id.as_str()));
             self.services_revision = Some(pulse.services_revision);
         }
-        self.turn_the_hour(transaction, as_of)?;
-        self.read_changed(transaction, as_of)?;
-        Ok(self.reading(as_of, true, pulse.heartbeat_age.map(|age| as_of - age)))
+        let changed = self.read_changed(transaction, as_of)?;
+        self.read_ahead(transaction, hour_of(as_of))?;
+        let heartbeat = pulse.heartbeat_age.map(|age| as_of - age);
+        Ok((self.reading(as_of, true, heartbeat), reloaded || changed))
     }
 
-    fn read_changed(&mut self, transaction: &mut Transaction<'_>, as_of: DateTime<Utc>) -> Result<(), Error> {
+    fn read_changed(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        as_of: DateTime<Utc>,
+    ) -> Result<bool, Error> {
         let services = self.services.clone();
         let ids: Vec<&str> = services.iter().map(|service| service.id.as_str()).collect();
         let revisions = store::revisions(transaction, &ids)?;
-        let changed: Vec<&str> = ids
-            .into_iter()
-            .filter(|id| {
-                let revision = revisions.get(*id).copied().unwrap_or(0);
-                self.facts.get(*id).is_none_or(|facts| {
-                    facts.revision != revision
-                        || facts.upcoming.is_some_and(|upcoming| upcoming <= as_of + store::CLOCKS_DIFFER)
-                })
-            })
+        let (mut recent, mut all) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.to_read(id, revisions.get(id).copied().unwrap_or_default(), as_of) {
+                Some(Extent::All) => all.push(id),
+                Some(Extent::Recent) => recent.push(id),
+                None => {}
+            }
+        }
+        for ids in recent.chunks(SERVICES_AT_ONCE) {
+            self.read(transaction, ids, as_of)?;
+        }
+        for ids in all.chunks(SERVICES_AT_ONCE) {
+            self.watched.extend(ids.iter().map(|id| ((*id).to_owned(), Watched::default())));
+            self.read(transaction, ids, as_of)?;
+            let hour = hour_of(as_of);
+            self.read_edges(transaction, ids, hour..=hour + 1)?;
+        }
+        Ok(!recent.is_empty() || !all.is_empty())
+    }
+
+    /// How much of a service there is to read again.
+    fn to_read(&self, id: &str, now: Revision, as_of: DateTime<Utc>) -> Option<Extent> {
+        let Some(watched) = self.watched.get(id) else { return Some(Extent::All) };
+        let (known, upcoming, hour) = (watched.facts.revision, watched.facts.upcoming, hour_of(as_of));
+        let changed = now.revision != known || upcoming.is_some_and(|at| at <= as_of + store::CLOCKS_DIFFER);
+        // What is recent for a service that is rarely checked may lie where a window begins.
+        let reaches_edges = watched.facts.recent - 1 <= hour + 1 - SHORTEST_HOURS;
+        let corrected = now.revision < known || now.corrected > known || changed && reaches_edges;
+        if corrected || !watched.has_edges_for(hour) {
+            Some(Extent::All)
+        } else {
+            changed.then_some(Extent::Recent)
+        }
+    }
+
+    /// Reads what is known of these services again, but for edges, and hours of which no change can have come since.
+    fn read(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        ids: &[&str],
+        as_of: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let begin = hour_of(as_of) - LONGEST_HOURS;
+        let since: Vec<i64> = ids
+            .iter()
+            .map(|id| self.watched.get(*id).map_or(begin, |watched| begin.max(watched.facts.recent - 1)))
             .collect();
-        for ids in changed.chunks(SERVICES_AT_ONCE) {
-            let read = store::facts(transaction, ids, as_of)?;
-            self.facts.extend(read.into_iter().map(|(id, facts)| (id, Arc::new(facts))));
+        let mut hours = store::hours(transaction, ids, &since)?;
+        let since: HashMap<&str, i64> = ids.iter().copied().zip(since).collect();
+        for (id, mut facts) in store::facts(transaction, ids, as_of)? {
+            let Some(watched) = self.watched.get_mut(&id) else { continue };
+            let (before, newer) = (&watched.facts.history, hours.remove(&id).unwrap_or_default());
+            let since = since.get(id.as_str()).copied().unwrap_or(begin);
+            facts.history.hours = before.hours.renewed(begin, since, &newer);
+            facts.history.edges.clone_from(&before.edges);
+            watched.facts = Arc::new(facts);
         }
         Ok(())
     }
 
-    /// At the full hour every window begins in another hour, whose raw checks are needed.
-    fn turn_the_hour(
+    /// Reads the edges of windows for the next hour, of some services whose are not at hand.
+    fn read_ahead(&mut self, transaction: &mut Transaction<'_>, hour: i64) -> Result<(), Error> {
+        let services = self.services.clone();
+        let lacks = |id: &&str| self.watched.get(*id).is_some_and(|watched| !watched.has_edges_for(hour + 1));
+        let ids: Vec<&str> =
+            services.iter().map(|service| service.id.as_str()).filter(lacks).take(AHEAD_AT_ONCE).collect();
+        if ids.is_empty() { Ok(()) } else { self.read_edges(transaction, &ids, hour..=hour + 1) }
+    }
+
+    /// Puts the edges for these hours of `as_of` at hand, and those for others away.
+    fn read_edges(
         &mut self,
         transaction: &mut Transaction<'_>,
-        as_of: DateTime<Utc>,
+        ids: &[&str],
+        hours: RangeInclusive<i64>,
     ) -> Result<(), Error> {
-        if self.edges_hour == hour_of(as_of) {
-            return Ok(());
-        }
-        let known: Vec<String> = self.facts.keys().cloned().collect();
-        let ids: Vec<&str> = known.iter().map(String::as_str).collect();
-        for ids in ids.chunks(SERVICES_AT_ONCE) {
-            let mut edges = store::edges(transaction, ids, as_of)?;
-            for id in ids {
-                if let Some(facts) = self.facts.get_mut(*id) {
-                    Arc::make_mut(facts).history.edges = edges.remove(*id).unwrap_or_default();
-                }
+        let windows = Window::ALL.iter().filter_map(|window| window.hours());
+        let edges: Vec<i64> =
+            windows.flat_map(|length| hours.clone().map(move |hour| hour - i64::from(length))).collect();
+        let mut read = store::edges(transaction, ids, &edges)?;
+        for id in ids {
+            if let Some(watched) = self.watched.get_mut(*id) {
+                Arc::make_mut(&mut watched.facts).history.edges = read.remove(*id).unwrap_or_default();
+                watched.edges_for = Some(hours.clone());
             }
         }
-        self.edges_hour = hour_of(as_of);
         Ok(())
     }
 
     fn reading(&self, read_at: DateTime<Utc>, prepared: bool, heartbeat: Option<DateTime<Utc>>) -> Reading {
-        Reading { read_at, prepared, heartbeat, services: self.services.clone(), facts: self.facts.clone() }
+        let facts = |id: &str| self.watched.get(id).map(|watched| Arc::clone(&watched.facts));
+        let with_facts =
+            |service: &Arc<Service>| (Arc::clone(service), facts(&service.id).unwrap_or_default());
+        Reading { read_at, prepared, heartbeat, services: self.services.iter().map(with_facts).collect() }
     }
+}
+
+/// How much of a service is read.
+enum Extent {
+    /// What new checks change.
+    Recent,
+    /// What corrections may change too.
+    All,
 }
 
 #[cfg(test)]
@@ -192,12 +307,13 @@ mod tests {
         let (mut client, mut known) = (database.connect(), Known::default());
         for seconds in [-3700, -1801, -61, -1, 0, 1, 59, 61, 1799, 3599, 3600, 3661] {
             let as_of = full_hour + TimeDelta::seconds(seconds);
-            let reading = store::read(&mut client, |transaction| known.look(transaction, as_of)).unwrap();
+            let (reading, _) =
+                store::read(&mut client, |transaction| known.look(transaction, as_of)).unwrap();
+            let found = reading.services[0].1.history.uptime(as_of);
             for window in [Window::Day, Window::Week, Window::Month] {
                 let (online, total) = plain(&mut writer, window, as_of);
                 let expected = crate::uptime::Percent::of(online as u64, total as u64);
-                let found = reading.facts["main"].history.uptime(window, as_of);
-                assert_eq!(found, expected, "{window:?} {seconds} s from the full hour");
+                assert_eq!(found[window as usize], expected, "{window:?} {seconds} s from the full hour");
             }
         }
     }
@@ -229,13 +345,13 @@ mod tests {
             .unwrap();
         let (mut client, mut known) = (database.connect(), Known::default());
         let mut look =
-            || store::read(&mut client, |transaction| known.look(transaction, Utc::now())).unwrap();
+            || store::read(&mut client, |transaction| known.look(transaction, Utc::now())).unwrap().0;
         let first = look();
         writer
             .batch_execute("INSERT INTO service_checks (service_id, status) VALUES ('b', 'offline')")
             .unwrap();
         let second = look();
-        assert!(Arc::ptr_eq(&first.facts["a"], &second.facts["a"]));
-        assert_eq!(second.facts["b"].history.all_time.total, 2);
+        assert!(Arc::ptr_eq(&first.services[0].1, &second.services[0].1));
+        assert_eq!(second.services[1].1.history.all_time.total, 2);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use shared::{Service, Status};
 
 use crate::{
@@ -80,22 +80,18 @@ fn empty(source: Source, as_of: DateTime<Utc>) -> Snapshot {
 }
 
 fn from_reading(reading: &Reading, now: DateTime<Utc>) -> Snapshot {
-    let nothing = Arc::new(Facts::default());
-    let services: Vec<ServiceState> = reading
-        .services
-        .iter()
-        .map(|service| {
-            let facts = reading.facts.get(&service.id).unwrap_or(&nothing);
-            state(service, facts, reading.read_at, now)
-        })
-        .collect();
     let source = source(reading, now);
+    // While nothing new is read, windows slide over what is at hand.
+    let figures_at = if source == Source::Away { now.trunc_subsecs(3) } else { reading.read_at };
+    let services: Vec<ServiceState> =
+        reading.services.iter().map(|(service, facts)| state(service, facts, figures_at, now)).collect();
     let alive = !matches!(source, Source::Silent { .. });
     let statuses: Vec<Status> = services.iter().map(|state| state.status).collect();
+    let next_turns = reading.services.iter().map(|(service, _)| service.next_turn(now));
     Snapshot {
         as_of: reading.read_at,
         last_check: services.iter().filter_map(|state| Some(state.newest.as_ref()?.timestamp)).max(),
-        next_check: reading.services.iter().filter(|_| alive).map(|service| service.next_turn(now)).min(),
+        next_check: next_turns.filter(|_| alive).min(),
         overall: Overall::of(&statuses),
         source,
         services,
@@ -116,7 +112,12 @@ fn source(reading: &Reading, now: DateTime<Utc>) -> Source {
     }
 }
 
-fn state(service: &Arc<Service>, facts: &Facts, as_of: DateTime<Utc>, now: DateTime<Utc>) -> ServiceState {
+fn state(
+    service: &Arc<Service>,
+    facts: &Facts,
+    figures_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> ServiceState {
     let stale = facts
         .newest
         .as_ref()
@@ -124,11 +125,12 @@ fn state(service: &Arc<Service>, facts: &Facts, as_of: DateTime<Utc>, now: DateT
     let status = facts.newest.as_ref().map_or(Status::Unknown, |newest| newest.status);
     ServiceState {
         service: Arc::clone(service),
+        revision: facts.revision,
         status: if stale { Status::Unknown } else { status },
         stale,
         newest: facts.newest.clone(),
         last_online: facts.last_online,
-        uptime: Window::ALL.map(|window| facts.history.uptime(window, as_of)),
+        uptime: facts.history.uptime(figures_at),
         total_checks: facts.history.all_time.total,
     }
 }
@@ -143,6 +145,8 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(60);
 pub struct ServiceState {
     /// What visitors see of it.
     pub service: Arc<Service>,
+    /// Grows with every change of its checks.
+    pub revision: i64,
     /// What its newest check says; [`Status::Unknown`] while stale.
     pub status: Status,
     /// Whether the newest check is too old to say anything.
@@ -157,7 +161,21 @@ pub struct ServiceState {
     pub total_checks: u64,
 }
 
+impl Snapshot {
+    /// Whether the other says the same but for what the clock alone moves: `as_of`, and windows that slide.
+    pub fn repeats(&self, other: &Snapshot) -> bool {
+        let sources = (&self.source, self.last_check, self.next_check, self.services.len());
+        sources == (&other.source, other.last_check, other.next_check, other.services.len())
+            && self.services.iter().zip(&other.services).all(|(state, other)| state.repeats(other))
+    }
+}
+
 impl ServiceState {
+    fn repeats(&self, other: &ServiceState) -> bool {
+        let facts = |state: &ServiceState| (state.revision, state.status, state.stale, state.last_online);
+        facts(self) == facts(other) && self.newest == other.newest && self.service == other.service
+    }
+
     /// The uptime over one window.
     pub fn uptime(&self, window: Window) -> Option<Percent> {
         self.uptime[window as usize]
@@ -244,8 +262,7 @@ mod tests {
             read_at: at(0),
             prepared: true,
             heartbeat: Some(at(0)),
-            services: vec![service()],
-            facts: [("main".to_owned(), Arc::new(facts))].into(),
+            services: vec![(service(), Arc::new(facts))],
         }
     }
 
@@ -316,7 +333,7 @@ mod tests {
         let mut reading = reading(None);
         let mut later = Service::clone(&service());
         later.beat = at(30);
-        reading.services.push(Arc::new(later));
+        reading.services.push((Arc::new(later), Arc::default()));
         assert_eq!(look(&reading, 0).next_check, Some(at(30)));
         assert_eq!(look(&reading, 30).next_check, Some(at(60)));
         reading.heartbeat = Some(at(0) - TimeDelta::seconds(60));
