@@ -268,6 +268,7 @@ enum Extent {
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use chrono::TimeDelta;
+    use proptest::prelude::*;
     use shared::testing::Database;
 
     use super::*;
@@ -286,10 +287,10 @@ mod tests {
             .unwrap();
     }
 
-    fn plain(client: &mut Client, window: Window, as_of: DateTime<Utc>) -> (i64, i64) {
+    fn plain(client: &mut Client, id: &str, window: Window, as_of: DateTime<Utc>) -> (i64, i64) {
         let begin = window.begin(as_of).unwrap();
-        let counted = "SELECT count(*) FILTER (WHERE status = 'online'), count(*) FROM service_checks WHERE timestamp > $1";
-        let row = client.query_one(counted, &[&begin]).unwrap();
+        let counted = "SELECT count(*) FILTER (WHERE status = 'online'), count(*) FROM service_checks WHERE timestamp > $1 AND service_id = $2";
+        let row = client.query_one(counted, &[&begin, &id]).unwrap();
         (row.get(0), row.get(1))
     }
 
@@ -311,9 +312,154 @@ mod tests {
                 store::read(&mut client, |transaction| known.look(transaction, as_of)).unwrap();
             let found = reading.services[0].1.history.uptime(as_of);
             for window in [Window::Day, Window::Week, Window::Month] {
-                let (online, total) = plain(&mut writer, window, as_of);
+                let (online, total) = plain(&mut writer, "main", window, as_of);
                 let expected = crate::uptime::Percent::of(online as u64, total as u64);
                 assert_eq!(found[window as usize], expected, "{window:?} {seconds} s from the full hour");
+            }
+        }
+    }
+
+    /// What may happen to a history between two looks.
+    #[derive(Debug, Clone)]
+    enum Event {
+        /// A check of a service, that many seconds ago.
+        Insert(u8, i64, bool),
+        /// One row in so many gets another status, or moves that many hours.
+        Update(i64, bool, i32),
+        Delete(i64),
+        Truncate,
+        Wait(i64),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let around = |hours: i64| (hours * 3600 - 5000)..(hours * 3600 + 5000);
+        let age = prop_oneof![
+            0..4000_i64,
+            around(24),
+            around(24),
+            around(168),
+            around(720),
+            0..3_600_000_i64,
+            -8000..0_i64
+        ];
+        prop_oneof![
+            12 => (0..3_u8, age, any::<bool>()).prop_map(|(service, age, online)| Event::Insert(service, age, online)),
+            1 => (2..9_i64, any::<bool>(), prop_oneof![Just(0), -30..30])
+                .prop_map(|(of, online, hours)| Event::Update(of, online, hours)),
+            1 => (2..9_i64).prop_map(Event::Delete),
+            1 => Just(Event::Truncate),
+            6 => prop_oneof![1..100_i64, 600..8000_i64, Just(90_000)].prop_map(Event::Wait),
+        ]
+    }
+
+    fn happen(client: &mut Client, event: &Event, as_of: &mut DateTime<Utc>) {
+        let word = |online: &bool| if *online { "online" } else { "offline" };
+        match event {
+            Event::Wait(seconds) => *as_of += TimeDelta::seconds(*seconds),
+            Event::Insert(service, age, online) => client
+                .execute(
+                    "INSERT INTO service_checks (service_id, timestamp, status) VALUES ($1, $2, $3)",
+                    &[
+                        &format!("s{service}"),
+                        &(*as_of - TimeDelta::microseconds(age * 1_000_000 + 1)),
+                        &word(online),
+                    ],
+                )
+                .map(drop)
+                .unwrap(),
+            Event::Update(of, online, hours) => client
+                .execute(
+                    "UPDATE service_checks SET status = $1, timestamp = timestamp + $2 * INTERVAL '1 hour'
+                     WHERE id % $3 = 0",
+                    &[&word(online), &f64::from(*hours), of],
+                )
+                .map(drop)
+                .unwrap(),
+            Event::Delete(of) => {
+                client.execute("DELETE FROM service_checks WHERE id % $1 = 0", &[of]).map(drop).unwrap();
+            }
+            Event::Truncate => client.batch_execute("TRUNCATE service_checks").unwrap(),
+        }
+    }
+
+    /// What a reading says, whichever way it was come by.
+    fn said(reading: &Reading) -> Vec<impl PartialEq + std::fmt::Debug> {
+        let of = |facts: &Facts| {
+            let all_time = facts.history.all_time;
+            let uptime = facts.history.uptime(reading.read_at);
+            (
+                facts.revision,
+                uptime,
+                all_time,
+                facts.history.first_check,
+                facts.newest.clone(),
+                facts.last_online,
+            )
+        };
+        reading.services.iter().map(|(_, facts)| of(facts)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn what_is_read_again_bit_by_bit_equals_what_is_read_at_once(
+            events in prop::collection::vec(event(), 1..60),
+        ) {
+            let database = Database::migrated();
+            let mut writer = database.connect();
+            writer
+                .batch_execute(
+                    "INSERT INTO status_services SELECT 's' || n, n, 's' || n, NULL, NULL, 60000, 1000, 500, 1000, now()
+                     FROM generate_series(0, 2) n",
+                )
+                .unwrap();
+            let (mut client, mut known) = (database.connect(), Known::default());
+            let mut as_of = (Utc::now() - TimeDelta::days(80)).trunc_subsecs(3);
+            for event in events {
+                happen(&mut writer, &event, &mut as_of);
+                let (bit_by_bit, _) = store::read(&mut client, |transaction| known.look(transaction, as_of)).unwrap();
+                let (at_once, _) =
+                    store::read(&mut client, |transaction| Known::default().look(transaction, as_of)).unwrap();
+                prop_assert_eq!(said(&bit_by_bit), said(&at_once), "after {:?} at {}", event, as_of);
+            }
+        }
+    }
+
+    #[test]
+    fn the_edges_of_the_next_hour_are_at_hand_before_it_turns_and_those_of_any_other_are_read() {
+        let database = Database::migrated();
+        let mut writer = database.connect();
+        let full_hour = DateTime::from_timestamp(1_770_000_000 / 3600 * 3600, 0).unwrap();
+        history(&mut writer, full_hour);
+        writer
+            .batch_execute(
+                "INSERT INTO status_services SELECT 's' || n, n, 's' || n, NULL, NULL, 60000, 1000, 500, 1000, now()
+                 FROM generate_series(1, 30) n;
+                 INSERT INTO service_checks (service_id, timestamp, status)
+                 SELECT 's' || n, timestamp, status FROM service_checks, generate_series(1, 30) n",
+            )
+            .unwrap();
+        let (mut client, mut known) = (database.connect(), Known::default());
+        let mut look = |seconds: i64| {
+            let as_of = full_hour + TimeDelta::seconds(seconds);
+            let (reading, changed) =
+                store::read(&mut client, |transaction| known.look(transaction, as_of)).unwrap();
+            let ahead = known.watched.values().filter(|watched| watched.has_edges_for(hour_of(as_of) + 1));
+            (reading, changed, ahead.count())
+        };
+        let (first, changed, ahead) = look(-10);
+        assert_eq!((changed, ahead), (true, 30));
+        let (_, changed, ahead) = look(0);
+        assert_eq!((changed, ahead), (false, AHEAD_AT_ONCE), "nobody is read anew, some ahead");
+        assert_eq!(look(1).2, 30);
+        let (later, changed, _) = look(5 * 3600);
+        assert!(changed, "hours that nobody saw coming are read");
+        for (reading, as_of) in [(first, -10), (later, 5 * 3600)] {
+            let as_of = full_hour + TimeDelta::seconds(as_of);
+            for (service, facts) in &reading.services {
+                let (online, total) = plain(&mut writer, &service.id, Window::Day, as_of);
+                let expected = crate::uptime::Percent::of(online as u64, total as u64);
+                assert_eq!(facts.history.uptime(as_of)[0], expected, "{}", service.id);
             }
         }
     }
