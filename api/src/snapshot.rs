@@ -229,6 +229,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::uptime::{Counts, History, hour_of};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_770_000_000 + second, 0).unwrap()
@@ -326,6 +327,50 @@ mod tests {
         assert_eq!(look(&reading, 60).source, Source::Empty);
         assert_eq!(assemble(&Known::Unconfigured, at(0)).source, Source::Unconfigured);
         assert_eq!(assemble(&Known::Nothing(at(0)), at(0)).source, Source::NeverRead);
+    }
+
+    #[test]
+    fn windows_stand_still_at_the_last_read_while_it_is_fresh_and_slide_on_while_the_database_is_away() {
+        let mut reading = reading(Some(Online));
+        let hour = hour_of(at(0));
+        let counts = |online, total| Counts { online, total };
+        let history = History {
+            all_time: counts(3, 4),
+            first_check: Some(at(-100 * 86_400)),
+            hours: [(hour - 23, counts(0, 1)), (hour - 2, counts(1, 1))].into_iter().collect(),
+            edges: Vec::new(),
+        };
+        reading.services[0].1 = Arc::new(Facts { history, ..Facts::default() });
+        let day = |second| look(&reading, second).services[0].uptime(Window::Day);
+        assert_eq!(day(9), Percent::of(1, 2));
+        assert_eq!(day(3 * 3600), Percent::of(1, 1), "the failure is older than a day now");
+        assert_eq!(day(48 * 3600), None);
+        assert_eq!(look(&reading, 48 * 3600).as_of, at(0), "and still as of the last read");
+    }
+
+    #[test]
+    fn a_snapshot_repeats_another_where_only_the_clock_moved_windows() {
+        let mut reading = reading(Some(Online));
+        let shown = look(&reading, 0);
+        reading.read_at = at(5);
+        let later = look(&reading, 5);
+        assert!(later.repeats(&shown) && later != shown);
+        for second in [60, 191] {
+            reading.heartbeat = Some(at(second));
+            assert!(!look(&reading, second).repeats(&shown), "the next turn, then stale");
+        }
+        let changes: [fn(&mut Facts); 3] = [
+            |facts| facts.revision += 1,
+            |facts| facts.last_online = Some(at(0)),
+            |facts| facts.newest.as_mut().unwrap().status = Offline,
+        ];
+        for change in changes {
+            let mut changed = reading.clone();
+            change(Arc::make_mut(&mut changed.services[0].1));
+            assert!(!look(&changed, 5).repeats(&shown));
+        }
+        Arc::make_mut(&mut reading.services[0].0).name = "other".into();
+        assert!(!look(&reading, 5).repeats(&shown));
     }
 
     #[test]
