@@ -87,6 +87,8 @@ fn follow(mut client: Client, news: &Sender<News>, retry: &mut Retry) -> Option<
 /// One look, and whether it saw a change.
 fn look(client: &mut Client, known: &mut Known) -> Result<(Reading, bool), Error> {
     client.is_valid(SIGN_OF_LIFE)?;
+    // What was said up to here is seen by this look.
+    while client.notifications().iter().next()?.is_some() {}
     let mut tries = 1;
     loop {
         // Whole milliseconds, so that the figures are exact at the instant that is shown.
@@ -476,6 +478,30 @@ mod tests {
         assert_eq!(set, ["on", "repeatable read", "10s", "3s"]);
         let after: String = client.query_typed_one("SHOW statement_timeout", &[]).unwrap().get(0);
         assert_eq!(after, "0", "nothing stays with a connection that a pooler shares");
+    }
+
+    #[test]
+    fn a_change_is_told_and_no_word_of_it_is_left_after_the_next_look() {
+        let database = Database::migrated();
+        let mut writer = database.connect();
+        let (mut client, mut known) = (database.connect(), Known::default());
+        store::listen(&mut client).unwrap();
+        for _ in 0..3 {
+            for change in [
+                "INSERT INTO service_checks (service_id, status) VALUES ('a', 'online')",
+                "UPDATE service_checks SET status = 'offline'",
+                "DELETE FROM service_checks",
+                "TRUNCATE service_checks",
+            ] {
+                look(&mut client, &mut known).unwrap();
+                assert_eq!(client.notifications().len(), 0);
+                writer.batch_execute(change).unwrap();
+                let told = client.notifications().timeout_iter(Duration::from_secs(60)).next().unwrap();
+                assert_eq!(told.unwrap().channel(), "status_changed", "{change}");
+                writer.batch_execute(change).unwrap();
+                writer.batch_execute("NOTIFY status_changed, 'once more'").unwrap();
+            }
+        }
     }
 
     #[test]
