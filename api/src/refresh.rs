@@ -43,7 +43,7 @@ pub enum News {
 
 /// Reads for ever; ends when nobody listens any more.
 pub fn run(database: &Database, news: &Sender<News>) {
-    let mut retry = Retry::default();
+    let mut retry = Retry::up_to(Duration::from_secs(2));
     loop {
         let lost = match database.connect() {
             Ok(client) => follow(client, news, &mut retry),
