@@ -370,7 +370,9 @@ pub fn shared_cluster() -> &'static Cluster {
 pub fn shared_replication() -> &'static (Cluster, Cluster) {
     static SHARED: OnceLock<(Cluster, Cluster)> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let primary = Cluster::start_in(temporary_folder().keep(), None, None, &[]);
+        // What is committed is on its way at once.
+        let at_once = ["-c", "synchronous_commit=on"];
+        let primary = Cluster::start_in(temporary_folder().keep(), None, None, &at_once);
         let follow = ["-c", "max_standby_streaming_delay=0", "-c", "hot_standby_feedback=off"];
         let folder = temporary_folder().keep();
         let standby = Cluster::start_in(folder, None, Some(primary.folder.clone()), &follow);
