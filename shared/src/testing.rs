@@ -135,6 +135,12 @@ impl Cluster {
         name
     }
 
+    /// What the server has written into its log so far.
+    pub fn log(&self) -> String {
+        let log = fs::read(self.folder.join("log")).expect("the log of the server");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Stops it in order, by the end of the script's standard input.
     pub fn stop(&mut self) {
         if let Some((mut child, stdin)) = self.running.take() {
