@@ -108,7 +108,7 @@ fn is_in_the_way(error: &Error) -> bool {
 
 /// What was read so far by this connection.
 #[derive(Default)]
-struct Known {
+pub struct Known {
     services_revision: Option<i64>,
     services: Vec<Arc<Service>>,
     watched: HashMap<String, Watched>,
@@ -130,7 +130,10 @@ impl Watched {
 
 impl Known {
     /// Brings what is known up to this instant; gives it, and whether anything had changed.
-    fn look(
+    ///
+    /// # Errors
+    /// Those of the database; what is known is good for another look.
+    pub fn look(
         &mut self,
         transaction: &mut Transaction<'_>,
         as_of: DateTime<Utc>,

@@ -1,6 +1,9 @@
 //! For tests only: a private PostgreSQL, started by the same `deploy/postgres` as `./deploy/run` uses, and a
 //! fresh database per test. Nothing here is part of a program. Failures panic: a test can't go on without.
 
+pub mod bench;
+pub mod history;
+
 use std::{
     cell::RefCell,
     fs,
@@ -35,6 +38,9 @@ const QUICK: [&str; 8] = [
     "-c",
     "max_connections=200",
 ];
+
+/// As a server that keeps what it acknowledged: for benchmarks of writing.
+pub const DURABLE: [&str; 6] = ["-c", "fsync=on", "-c", "full_page_writes=on", "-c", "synchronous_commit=on"];
 
 /// The table as the program before this one makes it, with its index.
 pub const ORIGINAL: &str = "
