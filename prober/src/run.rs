@@ -1,4 +1,4 @@
-//! `status-prober run`, from its begin to its end: signals first, then the configuration, the writer and the daemon;
+//! `status-prober run`, from its begin to its end: signals first, then the configuration, the writer, upkeep and the daemon;
 //! in the end everything measured is recorded, within bounds.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -14,6 +14,7 @@ use crate::{
     config,
     daemon::Daemon,
     journal::{self, Journal},
+    upkeep::Upkeep,
     writer::Writer,
 };
 
@@ -46,8 +47,8 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
         let services = config::load(&services_file).map_err(Failed::Configuration)?;
         let checker = Checker::new().map_err(|error| Failed::System(error.to_string()))?;
         let journal = Arc::new(Journal::new(journal::CAPACITY));
-        let writer = start_writer(&journal).map_err(system)?;
-        Ok(Daemon::new(services_file, checker, journal, writer).watch(services, signals).await)
+        let (writer, upkeep) = start_recording(&journal).map_err(system)?.unzip();
+        Ok(Daemon::new(services_file, checker, journal, writer, upkeep).watch(services, signals).await)
     });
     // Threads of checks that were cut off may still wait for their targets; nobody waits for them.
     runtime.shutdown_background();
@@ -69,11 +70,12 @@ pub fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-fn start_writer(journal: &Arc<Journal>) -> std::io::Result<Option<Writer>> {
+fn start_recording(journal: &Arc<Journal>) -> std::io::Result<Option<(Writer, Upkeep)>> {
     match Database::from_environment("status-prober") {
         Ok(Some(database)) => {
             log::info!("recording to {database}");
-            return Writer::start(database, Arc::clone(journal)).map(Some);
+            let writer = Writer::start(database.clone(), Arc::clone(journal))?;
+            return Ok(Some((writer, Upkeep::start(database)?)));
         }
         Ok(None) => {
             log::warn!("DATABASE_URL is not set: services are checked and logged, and nothing is recorded");
