@@ -30,16 +30,17 @@ const LOCK_OPEN_HOURS: &str = "
     WHERE NOT summarised AND hour <= to_timestamp($1)
     ORDER BY hour DESC LIMIT $2 FOR UPDATE SKIP LOCKED";
 
-// The last microsecond of an hour, not the first of the next: infinity plus an hour is infinity.
+// The last microsecond of an hour, not the first of the next: infinity plus an hour is infinity. Grouped inside, so that
+// the index leads to each hour whatever the planner knows of the table.
 const RESPONSE_TIMES: &str = "
-    SELECT h.n, c.response_time, count(*)
+    SELECT h.n, c.response_time, c.count
     FROM unnest($1::text[], $2::float8[]) WITH ORDINALITY AS h(service_id, hour, n)
     CROSS JOIN LATERAL (
-        SELECT response_time FROM service_checks
+        SELECT response_time, count(*) AS count FROM service_checks
         WHERE service_id = h.service_id AND response_time IS NOT NULL
           AND timestamp BETWEEN to_timestamp(h.hour) AND to_timestamp(h.hour) + INTERVAL '3599.999999 s'
-    ) c
-    GROUP BY h.n, c.response_time";
+        GROUP BY response_time
+    ) c";
 
 const SUMMARISE: &str = "
     UPDATE status_rollups r SET summarised = TRUE, response_times = d.response_times
@@ -79,9 +80,13 @@ const REMOVE_CHECKS: &str = "
         DELETE FROM service_checks
         WHERE ctid = ANY (ARRAY(
             SELECT c.ctid FROM unnest($2::float8[]) AS h(hour)
-            JOIN service_checks c ON c.service_id = $1
-             AND c.timestamp BETWEEN to_timestamp(h.hour) AND to_timestamp(h.hour) + INTERVAL '3599.999999 s'
-            LIMIT $3 FOR UPDATE OF c SKIP LOCKED))
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM service_checks
+                WHERE service_id = $1
+                  AND timestamp BETWEEN to_timestamp(h.hour) AND to_timestamp(h.hour) + INTERVAL '3599.999999 s'
+                LIMIT $3 FOR UPDATE SKIP LOCKED
+            ) c
+            LIMIT $3))
         RETURNING timestamp, status, response_time
     )
     SELECT extract(epoch FROM date_trunc('hour', timestamp, 'UTC'))::float8 AS hour, response_time,
@@ -117,11 +122,12 @@ const FORGET_EMPTY_HOURS: &str = "
 // Writers wait, not readers.
 const LOCK_OUT_WRITERS: &str = "LOCK TABLE service_checks IN SHARE ROW EXCLUSIVE MODE";
 
+// What a session of another role does is not for everybody to see: then its process alone is named.
 const IN_THE_WAY: &str = "
-    SELECT string_agg(format('process %s (%s, %s, for %s)', pid, application_name, state,
-                             date_trunc('second', clock_timestamp() - xact_start)), ', ')
+    SELECT string_agg(format('process %s (%s)', pid, concat_ws(', ', usename, NULLIF(application_name, ''), state,
+               'for ' || date_trunc('second', clock_timestamp() - xact_start))), ', ')
     FROM pg_stat_activity JOIN (
-        SELECT DISTINCT pid FROM pg_locks
+        SELECT DISTINCT pid FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = current_database()
         WHERE granted AND relation = 'service_checks'::regclass AND pid <> pg_backend_pid()
           AND mode NOT IN ('AccessShareLock', 'RowShareLock')
     ) l USING (pid)";
