@@ -47,7 +47,8 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
         let services = config::load(&services_file).map_err(Failed::Configuration)?;
         let checker = Checker::new().map_err(|error| Failed::System(error.to_string()))?;
         let journal = Arc::new(Journal::new(journal::CAPACITY));
-        let (writer, upkeep) = start_recording(&journal).map_err(system)?.unzip();
+        let writer = start_writer(&journal).map_err(system)?;
+        let upkeep = if writer.is_some() { start_upkeep().map_err(system)? } else { None };
         Ok(Daemon::new(services_file, checker, journal, writer, upkeep).watch(services, signals).await)
     });
     // Threads of checks that were cut off may still wait for their targets; nobody waits for them.
@@ -70,12 +71,11 @@ pub fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-fn start_recording(journal: &Arc<Journal>) -> std::io::Result<Option<(Writer, Upkeep)>> {
+fn start_writer(journal: &Arc<Journal>) -> std::io::Result<Option<Writer>> {
     match Database::from_environment("status-prober") {
         Ok(Some(database)) => {
             log::info!("recording to {database}");
-            let writer = Writer::start(database.clone(), Arc::clone(journal))?;
-            return Ok(Some((writer, Upkeep::start(database)?)));
+            return Writer::start(database, Arc::clone(journal)).map(Some);
         }
         Ok(None) => {
             log::warn!("DATABASE_URL is not set: services are checked and logged, and nothing is recorded");
@@ -87,6 +87,12 @@ fn start_recording(journal: &Arc<Journal>) -> std::io::Result<Option<(Writer, Up
         }
     }
     Ok(None)
+}
+
+/// By a way of its own, which `pg_stat_activity` shows under a name of its own: the writer never waits for an attempt
+/// of upkeep to connect.
+fn start_upkeep() -> std::io::Result<Option<Upkeep>> {
+    Database::from_environment("status-prober upkeep").ok().flatten().map(Upkeep::start).transpose()
 }
 
 fn report_end(lost: usize) {

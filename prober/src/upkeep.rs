@@ -23,6 +23,8 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_secs(60);
+/// A long history that was adopted is left for this long, for what ended meanwhile and what is to be removed.
+const LONGEST_RUN: Duration = Duration::from_secs(600);
 /// A server that takes longer to answer nothing at all is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// An hour is closed this long after its end: what was measured in it is on its way.
@@ -144,7 +146,8 @@ impl Session {
     fn work(&mut self, client: &mut Client) -> Result<(), Error> {
         // A clock that is ahead must not remove anything early.
         let now = Utc::now().min(statistics::now(client)?);
-        let hours = close_hours(client, now, |took| self.age.rest(took))?;
+        let end = Instant::now() + LONGEST_RUN;
+        let hours = close_hours(client, now, |took| self.age.rest(took) && Instant::now() < end)?;
         log::debug!("the response times of {hours} hours are summarised");
         let Some(age) = self.age.take() else { return Ok(()) };
         let cutoff = cutoff(now, age);

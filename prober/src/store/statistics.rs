@@ -48,11 +48,15 @@ const SUMMARISE: &str = "
           FROM unnest($1::text[], $2::float8[], $3::bytea[]) AS u(service_id, hour, response_times)) d
     WHERE r.service_id = d.service_id AND r.hour = d.hour";
 
+// One look into the index for each service, however long its history is.
 const SERVICES_WITH_HOURS_BEFORE: &str = "
-    SELECT service_id FROM status_totals t
-    WHERE EXISTS (SELECT FROM status_rollups r
-                  WHERE r.service_id = t.service_id AND r.hour > '-infinity' AND r.hour < $1)
-    ORDER BY service_id";
+    SELECT t.service_id FROM status_totals t
+    CROSS JOIN LATERAL (
+        SELECT FROM status_rollups
+        WHERE service_id = t.service_id AND hour > '-infinity' AND hour < $1
+        ORDER BY hour LIMIT 1
+    ) r
+    ORDER BY t.service_id";
 
 // $1 service, $2 after this hour, $3 before this one, $4 now. The hours of the newest check and of the newest online
 // one stay, by the words of the api: neither lies further ahead than clocks differ.
