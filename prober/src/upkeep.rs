@@ -17,7 +17,7 @@ use crate::{
     migrate,
     store::{
         self,
-        statistics::{self, Recounted},
+        statistics::{self, Recounted, Step},
     },
     writer::is_held_up,
 };
@@ -174,7 +174,7 @@ pub fn close_hours(
     let (mut hours, mut most) = (0, FIRST_HOURS);
     loop {
         let began = Instant::now();
-        let Some(closed) = statistics::close_hours(client, newest, most)? else { return Ok(hours) };
+        let Step::Did(closed) = statistics::close_hours(client, newest, most)? else { return Ok(hours) };
         hours += closed.hours;
         let took = began.elapsed();
         if (closed.hours as i64) < most || !rest(took) {
@@ -216,9 +216,9 @@ pub fn retire(
         while removed.all {
             let began = Instant::now();
             match statistics::retire(client, &service, after, cutoff, now, MOST_CHECKS)? {
-                None => removed.all = false,
-                Some(None) => break,
-                Some(Some(step)) => {
+                Step::Elsewhere => removed.all = false,
+                Step::Nothing => break,
+                Step::Did(step) => {
                     (after, checks) = (step.after, checks + step.checks);
                     removed.all = rest(began.elapsed());
                 }

@@ -12,8 +12,8 @@ use shared::Distribution;
 
 use super::column;
 
-/// The key of the lock that whoever does upkeep holds for one step: "upkeep" in ASCII.
-const LOCK_KEY: i64 = 0x7570_6b65_6570;
+/// The key of the advisory lock that whoever does upkeep holds for one step: "upkeep" in ASCII.
+pub const LOCK_KEY: i64 = 0x7570_6b65_6570;
 
 const TAKE_LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
 
@@ -164,10 +164,21 @@ const SAY_SO: &str = "SELECT pg_notify('status_changed', '')";
 const COUNTED: &str = "
     SELECT COALESCE(sum(total), 0)::bigint, count(DISTINCT service_id) FROM status_rollups";
 
+/// How one step of upkeep ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step<T> {
+    /// This was done.
+    Did(T),
+    /// There is nothing (more) to do.
+    Nothing,
+    /// Somebody else does upkeep just now.
+    Elsewhere,
+}
+
 /// Hours of which one step summarised the response times.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Closed {
-    /// How many; fewer than asked for where there are no more.
+    /// How many.
     pub hours: usize,
     /// The oldest of them.
     pub oldest: f64,
@@ -191,36 +202,45 @@ pub fn now(client: &mut Client) -> Result<DateTime<Utc>, Error> {
 }
 
 /// Summarises the response times of at most `most` hours that are not newer than `newest`, the newest of them first.
-/// An hour that somebody changes meanwhile stays unsummarised. `None` where somebody else does upkeep just now.
+/// An hour that somebody changes meanwhile stays unsummarised.
 ///
 /// # Errors
 /// Those of the database; then nothing changed.
-pub fn close_hours(client: &mut Client, newest: f64, most: i64) -> Result<Option<Closed>, Error> {
+pub fn close_hours(client: &mut Client, newest: f64, most: i64) -> Result<Step<Closed>, Error> {
     let mut transaction = client.transaction()?;
     if !take_lock(&mut transaction)? {
-        return Ok(None);
+        return Ok(Step::Elsewhere);
     }
     transaction.batch_execute(LOCK_AGAINST_TRUNCATE)?;
     let open = transaction.query_typed(LOCK_OPEN_HOURS, &[(&newest, Type::FLOAT8), (&most, Type::INT8)])?;
     let services = open.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
     let hours = open.iter().map(|row| row.try_get(1)).collect::<Result<Vec<f64>, _>>()?;
-    if !hours.is_empty() {
-        let keys: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&services, Type::TEXT_ARRAY), (&hours, Type::FLOAT8_ARRAY)];
-        let mut distributions = vec![Distribution::default(); hours.len()];
-        for row in transaction.query_typed(RESPONSE_TIMES, &keys)? {
-            let n = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
-            if let Some(distribution) = distributions.get_mut(n.wrapping_sub(1)) {
-                distribution.add(row.try_get(1)?, count(&row, 2)?);
-            }
-        }
-        let encoded = column(&distributions, Distribution::encode);
-        let [services, hours] = keys;
-        transaction.execute_typed(SUMMARISE, &[services, hours, (&encoded, Type::BYTEA_ARRAY)])?;
-    }
+    let Some(oldest) = hours.last().copied() else { return Ok(Step::Nothing) };
+    let response_times = column(&response_times(&mut transaction, &services, &hours)?, Distribution::encode);
+    transaction.execute_typed(
+        SUMMARISE,
+        &[(&services, Type::TEXT_ARRAY), (&hours, Type::FLOAT8_ARRAY), (&response_times, Type::BYTEA_ARRAY)],
+    )?;
     transaction.commit()?;
-    let oldest = hours.last().copied().unwrap_or(f64::NEG_INFINITY);
-    Ok(Some(Closed { hours: hours.len(), oldest }))
+    Ok(Step::Did(Closed { hours: hours.len(), oldest }))
+}
+
+/// Those of each of these hours, in their order.
+fn response_times(
+    transaction: &mut Transaction<'_>,
+    services: &[&str],
+    hours: &[f64],
+) -> Result<Vec<Distribution>, Error> {
+    let mut distributions = vec![Distribution::default(); hours.len()];
+    let keys: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&services, Type::TEXT_ARRAY), (&hours, Type::FLOAT8_ARRAY)];
+    for row in transaction.query_typed(RESPONSE_TIMES, &keys)? {
+        let n = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+        if let Some(distribution) = distributions.get_mut(n.wrapping_sub(1)) {
+            distribution.add(row.try_get(1)?, count(&row, 2)?);
+        }
+    }
+    Ok(distributions)
 }
 
 /// The services with checks in hours before `cutoff`, or nearly so: what is to stay is for [`retire`] to tell.
@@ -234,8 +254,7 @@ pub fn services_with_hours_before(client: &mut Client, cutoff: DateTime<Utc>) ->
 
 /// Removes at most `most` checks of the oldest hours of a service, those after the hour `after` and before `cutoff`, and
 /// keeps their counts and response times: no figure changes. The hours of the newest check and of the newest online
-/// check at `now` stay. `Some(None)` where there is no such hour (any more), `None` where somebody else does upkeep
-/// just now.
+/// check at `now` stay.
 ///
 /// # Errors
 /// Those of the database; then nothing changed.
@@ -246,10 +265,10 @@ pub fn retire(
     cutoff: DateTime<Utc>,
     now: DateTime<Utc>,
     most: i64,
-) -> Result<Option<Option<Retired>>, Error> {
+) -> Result<Step<Retired>, Error> {
     let mut transaction = client.transaction()?;
     if !take_lock(&mut transaction)? {
-        return Ok(None);
+        return Ok(Step::Elsewhere);
     }
     let service_of = (&service as &(dyn ToSql + Sync), Type::TEXT);
     let old = transaction.query_typed(
@@ -262,7 +281,7 @@ pub fn retire(
         ],
     )?;
     let hours = first_hours(&old, most)?;
-    let Some(last) = hours.last() else { return Ok(Some(None)) };
+    let Some(last) = hours.last() else { return Ok(Step::Nothing) };
     let hours_of = (&hours as &(dyn ToSql + Sync), Type::FLOAT8_ARRAY);
     let removed = transaction
         .query_typed(REMOVE_CHECKS, &[service_of.clone(), hours_of.clone(), (&most, Type::INT8)])?;
@@ -275,7 +294,7 @@ pub fn retire(
     let checks: i64 = kept.iter().map(|hour| hour.counts[TOTAL]).sum();
     // There may be more of the same hours.
     let after = if checks >= most { after } else { *last };
-    Ok(Some(Some(Retired { checks: usize::try_from(checks).unwrap_or(0), after })))
+    Ok(Step::Did(Retired { checks: usize::try_from(checks).unwrap_or(0), after }))
 }
 
 /// As many of the oldest hours as hold `most` checks, at least one.

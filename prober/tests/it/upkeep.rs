@@ -11,7 +11,8 @@ use postgres::Client;
 use prober::{
     journal::{Batch, Journal},
     migrate::bring_up_to_date,
-    store, upkeep,
+    store::{self, statistics},
+    upkeep,
 };
 use shared::{
     Check, Distribution, Status,
@@ -154,6 +155,40 @@ fn more_checks_than_a_step_removes_in_one_hour_are_removed_in_several() {
     assert_eq!((removed.checks, removed.services, removed.all), (5001, 1, true));
     assert!(steps > 2, "{steps}");
     assert_eq!((figures(&mut client), response_times(&mut client)), (before, times));
+}
+
+#[test]
+fn a_check_that_somebody_holds_is_left_for_the_next_time_and_not_waited_for() {
+    let database = Database::migrated();
+    let mut client = database.connect();
+    client.batch_execute(HISTORY).unwrap();
+    client.batch_execute("SET lock_timeout = '2s'").unwrap();
+    let figures_before = figures(&mut client);
+    let mut other = database.connect();
+    let mut holding = other.transaction().unwrap();
+    let hold = "SELECT 1 FROM service_checks WHERE service_id = 'main' AND timestamp < now() - INTERVAL '150 days' FOR UPDATE";
+    let held = holding.query(hold, &[]).unwrap().len();
+    assert!(held > 100 && retire(&mut client) > 0);
+    assert_eq!(figures(&mut client), figures_before);
+    holding.rollback().unwrap();
+    assert_eq!(retire(&mut client), held);
+    assert_eq!(figures(&mut client), figures_before);
+}
+
+#[test]
+fn where_somebody_else_does_upkeep_nobody_waits_for_him() {
+    let database = Database::migrated();
+    let mut client = database.connect();
+    client.batch_execute(HISTORY).unwrap();
+    let mut other = database.connect();
+    let mut working = other.transaction().unwrap();
+    working.query("SELECT pg_advisory_xact_lock($1)", &[&statistics::LOCK_KEY]).unwrap();
+    assert_eq!(upkeep::close_hours(&mut client, Utc::now(), go_on).unwrap(), 0);
+    let removed = upkeep::retire(&mut client, Utc::now(), AGE, go_on).unwrap();
+    assert_eq!((removed.checks, removed.all), (0, false));
+    working.commit().unwrap();
+    assert!(upkeep::close_hours(&mut client, Utc::now(), go_on).unwrap() > 0);
+    assert!(retire(&mut client) > 0);
 }
 
 #[test]
@@ -373,7 +408,7 @@ fn a_table_that_is_emptied_meanwhile_deadlocks_with_nobody() {
         for _ in 0..10 {
             writer.batch_execute(HISTORY).unwrap();
             writer.batch_execute("TRUNCATE service_checks").unwrap();
-            prober::store::statistics::recount(&mut writer).unwrap();
+            statistics::recount(&mut writer).unwrap();
         }
         done.store(true, Ordering::Relaxed);
     });
