@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
+    time::Instant,
 };
 
 use clap::{Parser, Subcommand};
@@ -14,7 +15,9 @@ use crate::{
     config, migrate, once,
     output::{self, Style},
     run,
+    store::statistics::Recounted,
     target::Target,
+    upkeep,
 };
 
 /// Checks services on its own schedule and records the checks in PostgreSQL.
@@ -59,6 +62,12 @@ enum Command {
     },
     /// Bring the database's schema up to date and exit
     Migrate,
+    /// Count all checks anew and exit, after a restore that left the statistics behind
+    ///
+    /// Brings the schema up to date first. Rollups and totals are rebuilt from the recorded checks and from what
+    /// retention kept of those it removed, all at once: probers wait meanwhile and lose nothing, readers do not wait.
+    /// Response times by hour are summarised again by a running prober, the newest first.
+    Recount,
 }
 
 type Stdout = BufWriter<std::io::StdoutLock<'static>>;
@@ -71,6 +80,7 @@ impl Cli {
             Command::CheckConfig => check_config(&self.config),
             Command::Once { ids, json } => check_once(&self.config, &ids, json),
             Command::Migrate => bring_up_to_date(),
+            Command::Recount => recount(),
         }
     }
 }
@@ -118,18 +128,39 @@ fn check_once(services_file: &std::path::Path, ids: &[String], json: bool) -> Ex
 }
 
 fn bring_up_to_date() -> ExitCode {
-    let database = match Database::from_environment("status-prober") {
-        Ok(Some(database)) => database,
-        Ok(None) => {
-            return refuse(
-                "DATABASE_URL is not set; write DATABASE_URL=postgresql://user:password@host:5432/database",
-            );
-        }
-        Err(malformed) => return refuse(&malformed.to_string()),
+    let database = match database() {
+        Ok(database) => database,
+        Err(refused) => return refused,
     };
     match database.connect().and_then(|mut client| migrate::bring_up_to_date(&mut client)) {
         Ok(()) => print(|out| writeln!(out, "The schema of {database} is up to date.")),
         Err(reason) => fail(&reason),
+    }
+}
+
+fn recount() -> ExitCode {
+    let database = match database() {
+        Ok(database) => database,
+        Err(refused) => return refused,
+    };
+    let began = Instant::now();
+    match database.connect().and_then(|mut client| upkeep::recount(&mut client)) {
+        Ok(Recounted { checks, services }) => print(|out| {
+            let took = began.elapsed().as_secs_f64();
+            writeln!(out, "Counted {checks} checks of {services} services anew in {took:.1} s.")
+        }),
+        Err(reason) => fail(&reason),
+    }
+}
+
+/// The database of a command that is nothing without one.
+fn database() -> Result<Database, ExitCode> {
+    match Database::from_environment("status-prober") {
+        Ok(Some(database)) => Ok(database),
+        Ok(None) => Err(refuse(
+            "DATABASE_URL is not set; write DATABASE_URL=postgresql://user:password@host:5432/database",
+        )),
+        Err(malformed) => Err(refuse(&malformed.to_string())),
     }
 }
 

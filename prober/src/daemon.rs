@@ -28,6 +28,7 @@ use crate::{
     run::{AT_ONCE, Signals},
     schedule::{Schedule, Turn},
     target::Target,
+    upkeep::Upkeep,
     writer::Writer,
 };
 
@@ -52,6 +53,7 @@ pub(crate) struct Daemon {
     clock: Clock,
     journal: Arc<Journal>,
     writer: Option<Writer>,
+    upkeep: Option<Upkeep>,
 }
 
 struct Watched {
@@ -69,6 +71,7 @@ impl Daemon {
         checker: Checker,
         journal: Arc<Journal>,
         writer: Option<Writer>,
+        upkeep: Option<Upkeep>,
     ) -> Daemon {
         Daemon {
             services_file,
@@ -83,6 +86,7 @@ impl Daemon {
             clock: Clock::now(),
             journal,
             writer,
+            upkeep,
         }
     }
 
@@ -164,8 +168,8 @@ impl Daemon {
     }
 
     fn load(&mut self, services: config::Services) {
-        if services.retention.is_some() {
-            log::warn!("retention is not carried out by this version: checks are kept forever");
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.keep_for(services.retention);
         }
         if !services.canary.is_empty() {
             log::warn!("canary is not asked by this version: a failure of this machine's network counts");

@@ -6,6 +6,8 @@
 //! check. The [`journal`] takes it in without waiting, and the [`writer`], the one thread that owns the connection,
 //! hands it to [`store`], which records it exactly once.
 //!
+//! Checks that are recorded are [`upkeep`]'s: it summarises response times and removes what is past its age.
+//!
 //! [`run`] begins and ends it all; [`config`] turns the services file into targets; [`migrate`] owns the schema; [`once`] makes one round for a
 //! person and records nothing.
 
@@ -25,5 +27,6 @@ pub mod run;
 pub mod schedule;
 pub mod store;
 pub mod target;
+pub mod upkeep;
 pub mod verdict;
 pub mod writer;

@@ -112,6 +112,19 @@ pub fn bring_up_to_date(client: &mut Client) -> Result<(), String> {
     changed
 }
 
+/// Whether the schema is the one that this program knows; changes nothing but the session's `search_path`, as
+/// [`bring_up_to_date`] does.
+///
+/// # Errors
+/// One line for people.
+pub fn is_up_to_date(client: &mut Client) -> Result<bool, String> {
+    let failed = |error: Error| format!("looking at the schema: {}", explain(&error));
+    let schema = find_schema(client).map_err(failed)??;
+    client.batch_execute(&format!("SET search_path = {schema}, pg_temp")).map_err(failed)?;
+    let applied = applied_version(client).map_err(failed)?;
+    Ok(applied.is_some_and(|applied| usize::try_from(applied) == Ok(MIGRATIONS.len())))
+}
+
 /// Where `service_checks` is; there may be no other of that name.
 fn find_schema(client: &mut Client) -> Result<Result<String, String>, Error> {
     let rows = client.query_typed(SCHEMAS, &[])?;

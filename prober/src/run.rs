@@ -1,4 +1,4 @@
-//! `status-prober run`, from its begin to its end: signals first, then the configuration, the writer and the daemon;
+//! `status-prober run`, from its begin to its end: signals first, then the configuration, the writer, upkeep and the daemon;
 //! in the end everything measured is recorded, within bounds.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -14,6 +14,7 @@ use crate::{
     config,
     daemon::Daemon,
     journal::{self, Journal},
+    upkeep::Upkeep,
     writer::Writer,
 };
 
@@ -47,7 +48,8 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
         let checker = Checker::new().map_err(|error| Failed::System(error.to_string()))?;
         let journal = Arc::new(Journal::new(journal::CAPACITY));
         let writer = start_writer(&journal).map_err(system)?;
-        Ok(Daemon::new(services_file, checker, journal, writer).watch(services, signals).await)
+        let upkeep = if writer.is_some() { start_upkeep().map_err(system)? } else { None };
+        Ok(Daemon::new(services_file, checker, journal, writer, upkeep).watch(services, signals).await)
     });
     // Threads of checks that were cut off may still wait for their targets; nobody waits for them.
     runtime.shutdown_background();
@@ -85,6 +87,12 @@ fn start_writer(journal: &Arc<Journal>) -> std::io::Result<Option<Writer>> {
         }
     }
     Ok(None)
+}
+
+/// By a way of its own, which `pg_stat_activity` shows under a name of its own: the writer never waits for an attempt
+/// of upkeep to connect.
+fn start_upkeep() -> std::io::Result<Option<Upkeep>> {
+    Database::from_environment("status-prober upkeep").ok().flatten().map(Upkeep::start).transpose()
 }
 
 fn report_end(lost: usize) {

@@ -1,4 +1,7 @@
-//! All SQL of the prober that writes, one function each. What is written when is the writer's.
+//! All SQL of the prober that writes, one function each; that of the statistics in a file beside this one. What is
+//! written when is the writer's and upkeep's.
+
+pub mod statistics;
 
 use postgres::{
     Client, Error, Transaction,

@@ -183,7 +183,7 @@ impl Session {
 }
 
 /// Whether somebody else's transaction is in the way: a lock that lasts, a deadlock, or a statement that waited.
-fn is_held_up(error: &Error) -> bool {
+pub(crate) fn is_held_up(error: &Error) -> bool {
     const SIGNS: [SqlState; 3] =
         [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::QUERY_CANCELED];
     error.code().is_some_and(|code| SIGNS.contains(code))

@@ -9,6 +9,7 @@
 //! | Failure | why a check was not online ([`Failure`]) |
 //! | Uptime | online checks / all checks over a Window (`api::uptime`) |
 //! | Rollup | the counted checks of one service and one hour (`migrations/`) |
+//! | Distribution | how long the checks of a rollup took ([`Distribution`]) |
 //! | Snapshot | all that the page and the JSON need at one instant (`api::snapshot`) |
 //! | Journal | checks that were measured and are not yet known to be recorded (`prober::journal`) |
 //! | stale | a service without a recent check |
@@ -16,6 +17,7 @@
 
 pub mod check;
 pub mod database;
+pub mod distribution;
 pub mod logging;
 pub mod printable;
 pub mod retry;
@@ -28,4 +30,5 @@ pub mod vital;
 
 pub use check::{Check, Failure, Status};
 pub use database::Database;
+pub use distribution::Distribution;
 pub use service::Service;

@@ -4,9 +4,12 @@
 mod commands;
 mod config;
 mod daemon;
+mod figures;
 mod migrations;
 mod probe;
 mod process;
 mod recording;
+mod recount;
 mod secured;
 mod servers;
+mod upkeep;

@@ -15,7 +15,7 @@ fn original_table(client: &mut Client) {
     client.batch_execute(&format!("{ORIGINAL} {HISTORY}")).unwrap();
 }
 
-fn one(client: &mut Client, query: &str) -> String {
+pub(crate) fn one(client: &mut Client, query: &str) -> String {
     client
         .query_one(&format!("SELECT ({query})::text"), &[])
         .unwrap()
@@ -23,7 +23,8 @@ fn one(client: &mut Client, query: &str) -> String {
         .unwrap_or_default()
 }
 
-fn assert_counts_are_right(client: &mut Client) {
+/// Rollups are those of the raw checks, totals of these and of what retention removed.
+pub(crate) fn assert_counts_are_right(client: &mut Client) {
     let wrong = "
         SELECT count(*) FROM (
             SELECT service_id, date_trunc('hour', timestamp, 'UTC') AS hour,
@@ -37,8 +38,11 @@ fn assert_counts_are_right(client: &mut Client) {
             IS DISTINCT FROM (counted.online, counted.degraded, counted.timeout, counted.offline, counted.total)";
     assert_eq!(one(client, wrong), "0", "rollups");
     let wrong = "
-        SELECT count(*) FROM (SELECT service_id, count(*) AS total, count(*) FILTER (WHERE status = 'online') AS online
-                              FROM service_checks GROUP BY 1) raw
+        SELECT count(*) FROM (
+            SELECT service_id, sum(total) AS total, sum(online) AS online FROM (
+                SELECT service_id, 1 AS total, (status = 'online')::int AS online FROM service_checks
+                UNION ALL SELECT service_id, total, online FROM status_retired) c
+            GROUP BY 1) raw
         FULL JOIN (SELECT * FROM status_totals WHERE total > 0) counted USING (service_id)
         WHERE (raw.total, raw.online) IS DISTINCT FROM (counted.total, counted.online)";
     assert_eq!(one(client, wrong), "0", "totals");
