@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tera::{Context, Tera};
 
-use crate::{assets, snapshot::Snapshot};
+use crate::{
+    assets,
+    snapshot::{ServiceState, Snapshot},
+};
 
 /// The policy under which the pages work, to the letter: no inline script or style, nothing from anywhere else.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
@@ -20,6 +23,9 @@ const TEMPLATES: [(&str, &str); 4] = [
     ("page.html", include_str!("../templates/page.html")),
     ("parts.html", include_str!("../templates/parts.html")),
 ];
+
+/// Where the cards of a group stand in `page.html`. What comes from outside is escaped, so nothing there reads so.
+const CARDS: &str = "<!-- cards -->";
 
 /// Turns snapshots into HTML.
 #[derive(Debug)]
@@ -64,12 +70,28 @@ impl Renderer {
         Ok(Renderer { tera })
     }
 
-    /// The status page as of `now`, the instant from which a visitor's script counts ages.
+    /// The status page as of `now`, the instant from which a visitor's script counts ages. Its cards are drawn one by
+    /// one: all of them as one context would take many times the memory of the page.
     ///
     /// # Errors
     /// Where a template names what `view` does not give, which the tests rule out.
     pub fn page(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<String, tera::Error> {
-        self.tera.render("page.html", &Context::from_serialize(&view::Page::of(snapshot, now))?)
+        let page = view::Page::of(snapshot, now);
+        let frame = self.tera.render("page.html", &Context::from_serialize(&page)?)?;
+        let mut html = Vec::new();
+        let mut parts = frame.split(CARDS);
+        html.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+        for (group, after) in page.groups.iter().zip(parts) {
+            group.services.iter().try_for_each(|state| self.card(state, &mut html))?;
+            html.extend_from_slice(after.as_bytes());
+        }
+        Ok(String::from_utf8(html)?)
+    }
+
+    fn card(&self, state: &ServiceState, html: &mut Vec<u8>) -> Result<(), tera::Error> {
+        let mut context = Context::new();
+        context.insert("card", &view::Card::of(state));
+        self.tera.render_component_to("card", &context, None, true, html)
     }
 
     /// A page for people who asked for what is not there: what happened, and the way back.
@@ -171,13 +193,17 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_is_escaped_wherever_it_stands() {
-        let evil = "<script>alert('1')</script>\" onload=\"x {{ 7 * 7 }} {% raw %}";
+        let evil = "<script>alert('1')</script>\" onload=\"x {{ 7 * 7 }} {% raw %}<!-- cards -->";
         let mut state = named("main", evil, Some(evil));
         Arc::make_mut(&mut state.service).link = Some(format!("https://example.org/{evil}"));
         state.status = Status::Offline;
         let html = page(&snapshot(vec![state]));
         assert!(!html.contains("<script>alert") && !html.contains("\" onload"), "{html}");
         assert!(!html.contains("<us>"), "the title too");
+        assert!(
+            !html.contains(CARDS) && html.contains("&lt;!-- cards"),
+            "the place of the cards is ours alone"
+        );
         assert_eq!(html.matches("{{ 7 * 7 }}").count(), html.matches("&lt;script&gt;alert").count());
         assert!(html.contains("<bdi>&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; onload=&quot;x"));
     }

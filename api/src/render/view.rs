@@ -1,7 +1,7 @@
 //! What the templates are given: a snapshot in the order of the page and in the words of people.
 //! Pure; the sentences around the figures stand in the templates.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -38,7 +38,7 @@ pub(super) struct Page<'a> {
     next_check: Option<Instant>,
     as_of: Instant,
     total: usize,
-    groups: Vec<Group<'a>>,
+    pub(super) groups: Vec<Group<'a>>,
     states: [Word; 5],
     cadence: Option<String>,
     slow_after: Option<String>,
@@ -84,15 +84,17 @@ struct Affected<'a> {
 }
 
 #[derive(Serialize)]
-struct Group<'a> {
+pub(super) struct Group<'a> {
     heading: Option<&'a str>,
     worst: &'static str,
     tally: String,
-    cards: Vec<Card<'a>>,
+    #[serde(skip)]
+    pub(super) services: Vec<&'a ServiceState>,
 }
 
+/// What the component `card` names.
 #[derive(Serialize)]
-struct Card<'a> {
+pub(super) struct Card<'a> {
     id: &'a str,
     name: &'a str,
     link: Option<Link<'a>>,
@@ -191,7 +193,7 @@ impl Word {
 }
 
 impl<'a> Card<'a> {
-    fn of(state: &'a ServiceState) -> Card<'a> {
+    pub(super) fn of(state: &'a ServiceState) -> Card<'a> {
         let (service, newest) = (state.service.as_ref(), state.newest.as_ref());
         Card {
             id: &service.id,
@@ -291,31 +293,32 @@ fn affected(services: &[ServiceState]) -> Vec<Affected<'_>> {
 
 /// The services under their headings, which stand in the order of the first service that bears them.
 fn groups(services: &[ServiceState]) -> Vec<Group<'_>> {
-    let mut names: Vec<Option<&str>> = Vec::new();
+    let mut places: HashMap<Option<&str>, usize> = HashMap::new();
+    let mut named: Vec<(Option<&str>, Vec<&ServiceState>)> = Vec::new();
     for state in services {
         let name = state.service.group.as_deref();
-        if !names.contains(&name) {
-            names.push(name);
+        let place = *places.entry(name).or_insert(named.len());
+        if place == named.len() {
+            named.push((name, Vec::new()));
+        }
+        named[place].1.push(state);
+    }
+    let alone = places.len() == 1;
+    named.into_iter().map(|(name, of_group)| Group::of(name, alone, of_group)).collect()
+}
+
+impl<'a> Group<'a> {
+    /// `alone`: there is no other group.
+    fn of(name: Option<&'a str>, alone: bool, services: Vec<&'a ServiceState>) -> Group<'a> {
+        let counts = tally(&services.iter().map(|state| state.status).collect::<Vec<_>>());
+        let told = counts.iter().map(|count| format!("{}\u{a0}{}", count.count, count.word));
+        Group {
+            heading: name.or((!alone).then_some(UNGROUPED)),
+            worst: counts.first().map_or("unknown", |count| count.key),
+            tally: told.collect::<Vec<_>>().join(", "),
+            services,
         }
     }
-    let alone = names == [None];
-    names
-        .into_iter()
-        .map(|name| {
-            let of_group = || services.iter().filter(move |state| state.service.group.as_deref() == name);
-            let counts = tally(&of_group().map(|state| state.status).collect::<Vec<_>>());
-            Group {
-                heading: name.or((!alone).then_some(UNGROUPED)),
-                worst: counts.first().map_or("unknown", |count| count.key),
-                tally: counts
-                    .iter()
-                    .map(|count| format!("{}\u{a0}{}", count.count, count.word))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                cards: of_group().map(Card::of).collect(),
-            }
-        })
-        .collect()
 }
 
 /// A length that all agree on, in words.
