@@ -40,15 +40,15 @@ const NEW_CHECKS: u32 = 30;
 /// The same figures by one pass over the history. $1: as of; $2: checks after this lie in the future.
 const PLAIN_PASS: &str = "
     SELECT service_id::text, count(*), count(*) FILTER (WHERE online),
-           count(*) FILTER (WHERE timestamp > $1 - INTERVAL '24 hours'),
-           count(*) FILTER (WHERE timestamp > $1 - INTERVAL '24 hours' AND online),
-           count(*) FILTER (WHERE timestamp > $1 - INTERVAL '168 hours'),
-           count(*) FILTER (WHERE timestamp > $1 - INTERVAL '168 hours' AND online),
-           count(*) FILTER (WHERE timestamp > $1 - INTERVAL '720 hours'),
-           count(*) FILTER (WHERE timestamp > $1 - INTERVAL '720 hours' AND online),
+           count(*) FILTER (WHERE timestamp > $1::timestamptz - INTERVAL '24 hours'),
+           count(*) FILTER (WHERE timestamp > $1::timestamptz - INTERVAL '24 hours' AND online),
+           count(*) FILTER (WHERE timestamp > $1::timestamptz - INTERVAL '168 hours'),
+           count(*) FILTER (WHERE timestamp > $1::timestamptz - INTERVAL '168 hours' AND online),
+           count(*) FILTER (WHERE timestamp > $1::timestamptz - INTERVAL '720 hours'),
+           count(*) FILTER (WHERE timestamp > $1::timestamptz - INTERVAL '720 hours' AND online),
            min(timestamp),
-           max(timestamp) FILTER (WHERE timestamp <= $2),
-           max(timestamp) FILTER (WHERE timestamp <= $2 AND online)
+           max(timestamp) FILTER (WHERE timestamp <= $2::timestamptz),
+           max(timestamp) FILTER (WHERE timestamp <= $2::timestamptz AND online)
     FROM (SELECT service_id, timestamp, status = 'online' AS online FROM service_checks) AS checks
     GROUP BY service_id";
 
@@ -111,7 +111,12 @@ fn migrate(url: &str) {
     let program = Path::new(env!("CARGO_BIN_EXE_status-api")).with_file_name("status-prober");
     assert!(program.exists(), "{} is missing: cargo build --release", program.display());
     let mut command = Command::new(program);
-    command.arg("migrate").env_clear().env("DATABASE_URL", url).env("RUST_LOG", "error");
+    command
+        .arg("migrate")
+        .env_clear()
+        .env("DATABASE_URL", url)
+        .env("RUST_LOG", "error")
+        .stdout(Stdio::null());
     assert!(command.status().unwrap().success());
 }
 
