@@ -17,8 +17,10 @@ use crate::{
     uptime::{Counts, Edge, History, Hours, hour_of},
 };
 
+// Compiling these statements takes longer than running them.
 const BOUND_EVERY_WAIT: &str = "
-    SELECT set_config('statement_timeout', '10s', true), set_config('lock_timeout', '3s', true)";
+    SELECT set_config('statement_timeout', '10s', true), set_config('lock_timeout', '3s', true),
+           set_config('jit', 'off', true)";
 
 // The prober's tables may lie elsewhere than this role's search path leads: until the end of the transaction it leads
 // there, if they exist.
@@ -89,15 +91,15 @@ const FACTS: &str = "
 
 // One row a service: a month of hours is quicker sent as arrays.
 const HOURS: &str = "
-    SELECT s.id, h.numbers, h.online, h.total
+    SELECT s.id, h.hours, h.online, h.total
     FROM unnest($1::text[], $2::timestamptz[]) AS s(id, since)
     CROSS JOIN LATERAL (
-        SELECT array_agg(extract(epoch FROM LEAST(hour, '9999-01-01Z'))::bigint / 3600 ORDER BY hour) AS numbers,
-               array_agg(online ORDER BY hour) AS online, array_agg(total ORDER BY hour) AS total
-        FROM status_rollups
-        WHERE service_id = s.id AND hour >= s.since AND total > 0
+        SELECT array_agg(LEAST(hour, '9999-01-01Z')) AS hours, array_agg(online) AS online, array_agg(total) AS total
+        FROM (SELECT hour, online, total FROM status_rollups
+              WHERE service_id = s.id AND hour >= s.since AND total > 0
+              ORDER BY hour) AS ascending
     ) h
-    WHERE h.numbers IS NOT NULL";
+    WHERE h.hours IS NOT NULL";
 
 const EDGES: &str = "
     SELECT s.id, e.hour, c.timestamps, c.online
@@ -261,13 +263,13 @@ pub fn hours(
 }
 
 fn hours_of(row: &Row) -> Result<Hours, Error> {
-    let (numbers, online, total): (Vec<i64>, Vec<i32>, Vec<i32>) =
+    let (hours, online, total): (Vec<DateTime<Utc>>, Vec<i32>, Vec<i32>) =
         (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
     let counts = online
         .into_iter()
         .zip(total)
         .map(|(online, total)| Counts { online: count(online.into()), total: count(total.into()) });
-    Ok(numbers.into_iter().zip(counts).collect())
+    Ok(hours.into_iter().map(hour_of).zip(counts).collect())
 }
 
 /// The raw checks of hours of these numbers, by service; none where there is none.

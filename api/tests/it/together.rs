@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use shared::testing::{Database, ORIGINAL, eventually};
 use tempfile::TempDir;
 
@@ -122,6 +123,64 @@ fn a_hundred_thousand_rows_of_the_original_are_adopted_and_every_figure_equals_p
     compare(&api, &mut client);
     let status = api.status();
     assert!(status["services"].as_array().unwrap().iter().all(|service| service["uptime"]["30d"].is_f64()));
+}
+
+#[test]
+fn retention_removes_old_checks_and_no_figure_changes_but_by_what_is_measured() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    client.batch_execute(ORIGINAL).unwrap();
+    // The last service was last online long before what retention removes.
+    client
+        .batch_execute(
+            "INSERT INTO service_checks (service_id, timestamp, status, response_time)
+             SELECT (ARRAY['main', 'files', 'git', 'pass', 'ssh'])[1 + n % 5],
+                    date_trunc('second', now()) - INTERVAL '1 day' - (n / 5) * INTERVAL '3 hours',
+                    CASE WHEN n % 5 = 4 AND n < 6000 OR n % 7 = 0 THEN 'offline' ELSE 'online' END, n % 900
+             FROM generate_series(0, 9999) n",
+        )
+        .unwrap();
+    migrate_by_program(&database.url);
+    let figures = |status: &Value| -> Vec<Value> {
+        let shown = |service: &Value| {
+            json!([
+                service["id"],
+                service["total_checks"],
+                service["uptime"]["all_time"],
+                service["last_online"]
+            ])
+        };
+        status["services"].as_array().unwrap().iter().map(shown).collect()
+    };
+    let count = |client: &mut postgres::Client| -> i64 {
+        let old = "SELECT count(*) FROM service_checks WHERE timestamp < now() - INTERVAL '92 days'";
+        client.query_one(old, &[]).unwrap().get(0)
+    };
+    // Nothing answers there, so the prober adds an offline check to each service and no other changes a figure.
+    let services = format!("retries = 0\n{}", five_services_file("http://127.0.0.1:1"));
+    let first = Prober::start(&services, &database.url);
+    let api = Api::start(Some(&database.url), &[]);
+    let checked = |status: &Value| {
+        let services = status["services"].as_array().unwrap();
+        services.len() == 5 && services.iter().all(|service| service["total_checks"] == 2001)
+    };
+    let before = api.status_when("every service has its fresh check", checked);
+    drop(first);
+    assert!(count(&mut client) > 5000);
+
+    let _second = Prober::start(&format!("retention = \"91d\"\n{services}"), &database.url);
+    eventually("old checks are gone, but the last online one of a service", || count(&mut client) <= 5);
+    let after = api.status_when("the second fresh check", |status| {
+        let services = status["services"].as_array().unwrap();
+        services.iter().all(|service| service["total_checks"] == 2002)
+    });
+    for (before, after) in figures(&before).into_iter().zip(figures(&after)) {
+        assert_eq!((&before[0], &before[3]), (&after[0], &after[3]));
+        let online = |figures: &Value| figures[2].as_f64().unwrap() * figures[1].as_f64().unwrap() / 100.0;
+        assert_eq!(online(&before).round(), online(&after).round(), "{before} {after}");
+    }
+    let kept: i64 = client.query_one("SELECT sum(total)::bigint FROM status_days", &[]).unwrap().get(0);
+    assert_eq!(kept, 5 * 2002);
 }
 
 #[test]
