@@ -1,6 +1,6 @@
 //! What was read from the database, without a conclusion: the input of `snapshot::assemble`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use shared::{Failure, Service, Status};
@@ -12,6 +12,8 @@ use crate::uptime::History;
 pub struct Facts {
     /// Grows with every change of the service's checks; 0 where there never was one.
     pub revision: i64,
+    /// The number of the newest hour that a change of its checks began in.
+    pub recent: i64,
     /// The counted checks.
     pub history: History,
     /// The newest check that was not in the future when this was read.
@@ -46,8 +48,6 @@ pub struct Reading {
     pub prepared: bool,
     /// The newest heartbeat of any prober, by this machine's clock.
     pub heartbeat: Option<DateTime<Utc>>,
-    /// The services in force, in the order of the page.
-    pub services: Vec<Arc<Service>>,
-    /// By the service's id.
-    pub facts: HashMap<String, Arc<Facts>>,
+    /// The services in force, in the order of the page, and what is known of each.
+    pub services: Vec<(Arc<Service>, Arc<Facts>)>,
 }

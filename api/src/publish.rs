@@ -106,6 +106,7 @@ pub struct Publisher {
     renderer: Arc<Renderer>,
     known: Known,
     shown: Snapshot,
+    shown_at: DateTime<Utc>,
     latest: Arc<Latest>,
 }
 
@@ -125,7 +126,7 @@ impl Publisher {
             published: ArcSwap::from_pointee(render(&renderer, &shown, now)?),
             readiness: Mutex::new(Readiness { last_read: None, reason: reason.into() }),
         };
-        Ok(Publisher { renderer, known, shown, latest: Arc::new(latest) })
+        Ok(Publisher { renderer, known, shown, shown_at: now, latest: Arc::new(latest) })
     }
 
     /// Where the routes find it.
@@ -154,23 +155,24 @@ impl Publisher {
 
     fn publish(&mut self, now: DateTime<Utc>) {
         let snapshot = assemble(&self.known, now);
-        if !is_news(&snapshot, &self.shown) {
+        if !is_news(&snapshot, &self.shown, now - self.shown_at) {
             return;
         }
         match render(&self.renderer, &snapshot, now) {
             Ok(published) => {
                 self.latest.published.store(Arc::new(published));
                 self.shown = snapshot;
+                self.shown_at = now;
             }
             Err(reason) => log::error!("the page can't be rendered, the last one is served: {reason}"),
         }
     }
 }
 
-/// Whether it says anything new, or the same as of an instant that is worth showing.
-fn is_news(snapshot: &Snapshot, shown: &Snapshot) -> bool {
-    snapshot.as_of - shown.as_of >= RENEW_AFTER
-        || Snapshot { as_of: shown.as_of, ..snapshot.clone() } != *shown
+/// Whether it says anything new, or what only the clock moved after long enough (or by a clock that was set back).
+fn is_news(snapshot: &Snapshot, shown: &Snapshot, age: TimeDelta) -> bool {
+    let old = !(TimeDelta::zero()..RENEW_AFTER).contains(&age);
+    !snapshot.repeats(shown) || old && snapshot != shown
 }
 
 fn render(renderer: &Renderer, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Published, String> {
@@ -188,17 +190,18 @@ mod tests {
 
     #[test]
     fn the_same_is_published_again_only_as_of_an_instant_that_is_worth_showing() {
-        let shown = snapshot(1000);
-        assert!(!is_news(&shown, &shown));
-        assert!(!is_news(&snapshot(1029), &shown));
-        assert!(is_news(&snapshot(1030), &shown));
+        let (shown, later) = (snapshot(1000), snapshot(1001));
+        assert!(!is_news(&later, &shown, TimeDelta::milliseconds(29_999)));
+        assert!(is_news(&later, &shown, TimeDelta::seconds(30)));
+        assert!(is_news(&later, &shown, TimeDelta::seconds(-1)), "the clock was set back");
+        assert!(!is_news(&shown, &shown, TimeDelta::seconds(30)), "not a word is new");
     }
 
     #[test]
     fn a_change_is_published_at_once() {
         let shown = snapshot(1000);
         let changed = Snapshot { last_check: Some(DateTime::UNIX_EPOCH), ..snapshot(1000) };
-        assert!(is_news(&changed, &shown));
+        assert!(is_news(&changed, &shown, TimeDelta::zero()));
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(crate) fn main() -> ServiceState {
     };
     ServiceState {
         service: Arc::new(service),
+        revision: 1,
         status: Status::Online,
         stale: false,
         newest: Some(Newest {

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use shared::{Service, Status};
 
 use crate::{
@@ -80,22 +80,18 @@ fn empty(source: Source, as_of: DateTime<Utc>) -> Snapshot {
 }
 
 fn from_reading(reading: &Reading, now: DateTime<Utc>) -> Snapshot {
-    let nothing = Arc::new(Facts::default());
-    let services: Vec<ServiceState> = reading
-        .services
-        .iter()
-        .map(|service| {
-            let facts = reading.facts.get(&service.id).unwrap_or(&nothing);
-            state(service, facts, reading.read_at, now)
-        })
-        .collect();
     let source = source(reading, now);
+    // While nothing new is read, windows slide over what is at hand.
+    let figures_at = if source == Source::Away { now.trunc_subsecs(3) } else { reading.read_at };
+    let services: Vec<ServiceState> =
+        reading.services.iter().map(|(service, facts)| state(service, facts, figures_at, now)).collect();
     let alive = !matches!(source, Source::Silent { .. });
     let statuses: Vec<Status> = services.iter().map(|state| state.status).collect();
+    let next_turns = reading.services.iter().map(|(service, _)| service.next_turn(now));
     Snapshot {
         as_of: reading.read_at,
         last_check: services.iter().filter_map(|state| Some(state.newest.as_ref()?.timestamp)).max(),
-        next_check: reading.services.iter().filter(|_| alive).map(|service| service.next_turn(now)).min(),
+        next_check: next_turns.filter(|_| alive).min(),
         overall: Overall::of(&statuses),
         source,
         services,
@@ -116,7 +112,12 @@ fn source(reading: &Reading, now: DateTime<Utc>) -> Source {
     }
 }
 
-fn state(service: &Arc<Service>, facts: &Facts, as_of: DateTime<Utc>, now: DateTime<Utc>) -> ServiceState {
+fn state(
+    service: &Arc<Service>,
+    facts: &Facts,
+    figures_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> ServiceState {
     let stale = facts
         .newest
         .as_ref()
@@ -124,11 +125,12 @@ fn state(service: &Arc<Service>, facts: &Facts, as_of: DateTime<Utc>, now: DateT
     let status = facts.newest.as_ref().map_or(Status::Unknown, |newest| newest.status);
     ServiceState {
         service: Arc::clone(service),
+        revision: facts.revision,
         status: if stale { Status::Unknown } else { status },
         stale,
         newest: facts.newest.clone(),
         last_online: facts.last_online,
-        uptime: Window::ALL.map(|window| facts.history.uptime(window, as_of)),
+        uptime: facts.history.uptime(figures_at),
         total_checks: facts.history.all_time.total,
     }
 }
@@ -143,6 +145,8 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(60);
 pub struct ServiceState {
     /// What visitors see of it.
     pub service: Arc<Service>,
+    /// Grows with every change of its checks.
+    pub revision: i64,
     /// What its newest check says; [`Status::Unknown`] while stale.
     pub status: Status,
     /// Whether the newest check is too old to say anything.
@@ -157,7 +161,21 @@ pub struct ServiceState {
     pub total_checks: u64,
 }
 
+impl Snapshot {
+    /// Whether the other says the same but for what the clock alone moves: `as_of`, and windows that slide.
+    pub fn repeats(&self, other: &Snapshot) -> bool {
+        let sources = (&self.source, self.last_check, self.next_check, self.services.len());
+        sources == (&other.source, other.last_check, other.next_check, other.services.len())
+            && self.services.iter().zip(&other.services).all(|(state, other)| state.repeats(other))
+    }
+}
+
 impl ServiceState {
+    fn repeats(&self, other: &ServiceState) -> bool {
+        let facts = |state: &ServiceState| (state.revision, state.status, state.stale, state.last_online);
+        facts(self) == facts(other) && self.newest == other.newest && self.service == other.service
+    }
+
     /// The uptime over one window.
     pub fn uptime(&self, window: Window) -> Option<Percent> {
         self.uptime[window as usize]
@@ -211,6 +229,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::uptime::{Counts, History, hour_of};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_770_000_000 + second, 0).unwrap()
@@ -244,8 +263,7 @@ mod tests {
             read_at: at(0),
             prepared: true,
             heartbeat: Some(at(0)),
-            services: vec![service()],
-            facts: [("main".to_owned(), Arc::new(facts))].into(),
+            services: vec![(service(), Arc::new(facts))],
         }
     }
 
@@ -312,11 +330,55 @@ mod tests {
     }
 
     #[test]
+    fn windows_stand_still_at_the_last_read_while_it_is_fresh_and_slide_on_while_the_database_is_away() {
+        let mut reading = reading(Some(Online));
+        let hour = hour_of(at(0));
+        let counts = |online, total| Counts { online, total };
+        let history = History {
+            all_time: counts(3, 4),
+            first_check: Some(at(-100 * 86_400)),
+            hours: [(hour - 23, counts(0, 1)), (hour - 2, counts(1, 1))].into_iter().collect(),
+            edges: Vec::new(),
+        };
+        reading.services[0].1 = Arc::new(Facts { history, ..Facts::default() });
+        let day = |second| look(&reading, second).services[0].uptime(Window::Day);
+        assert_eq!(day(9), Percent::of(1, 2));
+        assert_eq!(day(3 * 3600), Percent::of(1, 1), "the failure is older than a day now");
+        assert_eq!(day(48 * 3600), None);
+        assert_eq!(look(&reading, 48 * 3600).as_of, at(0), "and still as of the last read");
+    }
+
+    #[test]
+    fn a_snapshot_repeats_another_where_only_the_clock_moved_windows() {
+        let mut reading = reading(Some(Online));
+        let shown = look(&reading, 0);
+        reading.read_at = at(5);
+        let later = look(&reading, 5);
+        assert!(later.repeats(&shown) && later != shown);
+        for second in [60, 191] {
+            reading.heartbeat = Some(at(second));
+            assert!(!look(&reading, second).repeats(&shown), "the next turn, then stale");
+        }
+        let changes: [fn(&mut Facts); 3] = [
+            |facts| facts.revision += 1,
+            |facts| facts.last_online = Some(at(0)),
+            |facts| facts.newest.as_mut().unwrap().status = Offline,
+        ];
+        for change in changes {
+            let mut changed = reading.clone();
+            change(Arc::make_mut(&mut changed.services[0].1));
+            assert!(!look(&changed, 5).repeats(&shown));
+        }
+        Arc::make_mut(&mut reading.services[0].0).name = "other".into();
+        assert!(!look(&reading, 5).repeats(&shown));
+    }
+
+    #[test]
     fn the_next_check_is_the_earliest_turn_to_come_while_somebody_takes_turns() {
         let mut reading = reading(None);
         let mut later = Service::clone(&service());
         later.beat = at(30);
-        reading.services.push(Arc::new(later));
+        reading.services.push((Arc::new(later), Arc::default()));
         assert_eq!(look(&reading, 0).next_check, Some(at(30)));
         assert_eq!(look(&reading, 30).next_check, Some(at(60)));
         reading.heartbeat = Some(at(0) - TimeDelta::seconds(60));

@@ -13,9 +13,8 @@ use postgres::{
 use shared::{Failure, Service, Status};
 
 use crate::{
-    facts::Facts,
-    facts::Newest,
-    uptime::{Counts, Edges, History, Window, hour_of},
+    facts::{Facts, Newest},
+    uptime::{Counts, Edge, History, Hours, hour_of},
 };
 
 const BOUND_EVERY_WAIT: &str = "
@@ -39,19 +38,22 @@ const SERVICES: &str = "
     FROM status_services ORDER BY position";
 
 const REVISIONS: &str =
-    "SELECT service_id::text, revision FROM status_totals WHERE service_id = ANY($1::text[])";
+    "SELECT service_id::text, revision, corrected FROM status_totals WHERE service_id = ANY($1::text[])";
 
 // $2: checks after this instant lie in the future. Hours tell where an online check is without reading those after
 // it; the second hour is for the case that all online checks of the first lie in the future. A timestamp
 // that no RFC 3339 time can tell counts in the sums and is never the newest.
+// Words are told apart here: a row of a database without an encoding may hold bytes that nobody can send.
 const FACTS: &str = "
-    SELECT s.id, COALESCE(t.revision, 0), COALESCE(t.online, 0), COALESCE(t.total, 0),
-           LEAST(GREATEST(f.timestamp, '0001-01-01Z'), '9999-01-01Z'), o.timestamp, u.timestamp,
-           n.timestamp, n.status::text, n.response_time, n.status_code, left(n.error, 20)
+    SELECT s.id, COALESCE(t.revision, 0), GREATEST(t.recent, '0001-01-01Z'), COALESCE(t.online, 0), COALESCE(t.total, 0),
+           LEAST(GREATEST(LEAST(f.timestamp, g.hour), '0001-01-01Z'), '9999-01-01Z'), o.timestamp, u.timestamp,
+           n.timestamp, n.status, n.response_time, n.status_code, n.failure
     FROM unnest($1::text[]) AS s(id)
     LEFT JOIN status_totals t ON t.service_id = s.id
     LEFT JOIN LATERAL (
-        SELECT timestamp, status, response_time, status_code, error FROM service_checks
+        SELECT timestamp, substring(status FROM '^[a-z]*$') AS status, response_time, status_code,
+               substring(error FROM '^([a-z]+)(?:[ :]|$)') AS failure
+        FROM service_checks
         WHERE service_id = s.id AND timestamp <= $2 AND timestamp >= '0001-01-01Z'
         ORDER BY timestamp DESC, id DESC LIMIT 1
     ) n ON TRUE
@@ -77,25 +79,38 @@ const FACTS: &str = "
         ORDER BY r.hour LIMIT 1
     ) f ON TRUE
     LEFT JOIN LATERAL (
+        SELECT hour FROM status_retired WHERE service_id = s.id ORDER BY hour LIMIT 1
+    ) g ON TRUE
+    LEFT JOIN LATERAL (
         SELECT timestamp FROM service_checks
         WHERE service_id = s.id AND timestamp > $2 AND timestamp < '9999-01-01Z'
         ORDER BY timestamp LIMIT 1
     ) u ON TRUE";
 
+// One row a service: a month of hours is quicker sent as arrays.
 const HOURS: &str = "
-    SELECT service_id::text, extract(epoch FROM LEAST(hour, '9999-01-01Z'))::bigint / 3600, online, total
-    FROM status_rollups
-    WHERE service_id = ANY($1::text[]) AND hour >= $2 AND total > 0
-    ORDER BY service_id, hour";
+    SELECT s.id, h.numbers, h.online, h.total
+    FROM unnest($1::text[], $2::timestamptz[]) AS s(id, since)
+    CROSS JOIN LATERAL (
+        SELECT array_agg(extract(epoch FROM LEAST(hour, '9999-01-01Z'))::bigint / 3600 ORDER BY hour) AS numbers,
+               array_agg(online ORDER BY hour) AS online, array_agg(total ORDER BY hour) AS total
+        FROM status_rollups
+        WHERE service_id = s.id AND hour >= s.since AND total > 0
+    ) h
+    WHERE h.numbers IS NOT NULL";
 
 const EDGES: &str = "
-    SELECT s.id, c.timestamp, c.status = 'online'
+    SELECT s.id, e.hour, c.timestamps, c.online
     FROM unnest($1::text[]) AS s(id)
     CROSS JOIN unnest($2::timestamptz[]) AS e(hour)
     CROSS JOIN LATERAL (
-        SELECT timestamp, status FROM service_checks
+        SELECT array_agg(timestamp) AS timestamps, array_agg(status = 'online') AS online
+        FROM service_checks
         WHERE service_id = s.id AND timestamp >= e.hour AND timestamp < e.hour + INTERVAL '1 hour'
-    ) c";
+    ) c
+    WHERE c.timestamps IS NOT NULL";
+
+const LISTEN: &str = "LISTEN status_changed";
 
 /// How far in the future a check may lie and still count as newest: clocks differ.
 pub const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
@@ -167,16 +182,29 @@ fn service(row: &Row) -> Result<Service, Error> {
     })
 }
 
+/// How a service's checks changed: `corrected` is the newest revision that reached back beyond its recent hours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// Grows with every change.
+    pub revision: i64,
+    /// At most `revision`.
+    pub corrected: i64,
+}
+
 /// The revision of each of these services that ever had a check.
 ///
 /// # Errors
 /// Those of the database.
-pub fn revisions(transaction: &mut Transaction<'_>, ids: &[&str]) -> Result<HashMap<String, i64>, Error> {
+pub fn revisions(
+    transaction: &mut Transaction<'_>,
+    ids: &[&str],
+) -> Result<HashMap<String, Revision>, Error> {
     let rows = transaction.query_typed(REVISIONS, &[(&ids, Type::TEXT_ARRAY)])?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    let revision = |row: &Row| Ok(Revision { revision: row.try_get(1)?, corrected: row.try_get(2)? });
+    rows.iter().map(|row| Ok((row.try_get(0)?, revision(row)?))).collect()
 }
 
-/// All facts of these services, at `as_of`.
+/// What is known of these services at `as_of`, but for the hours and the edges of their histories.
 ///
 /// # Errors
 /// Those of the database.
@@ -184,82 +212,98 @@ pub fn facts(
     transaction: &mut Transaction<'_>,
     ids: &[&str],
     as_of: DateTime<Utc>,
-) -> Result<HashMap<String, Facts>, Error> {
-    let ids_of = (&ids as &(dyn ToSql + Sync), Type::TEXT_ARRAY);
+) -> Result<Vec<(String, Facts)>, Error> {
     let now = as_of + CLOCKS_DIFFER;
-    let longest = start_of_hour(as_of - TimeDelta::hours(720));
-    let mut all = HashMap::with_capacity(ids.len());
-    for row in transaction.query_typed(FACTS, &[ids_of.clone(), (&now, Type::TIMESTAMPTZ)])? {
-        all.insert(row.try_get(0)?, facts_of(&row)?);
-    }
-    for row in transaction.query_typed(HOURS, &[ids_of, (&longest, Type::TIMESTAMPTZ)])? {
-        let counts = Counts { online: count(row.try_get(2)?), total: count(row.try_get(3)?) };
-        if let Some(facts) = all.get_mut(row.try_get::<_, &str>(0)?) {
-            facts.history.hours.push((row.try_get(1)?, counts));
-        }
-    }
-    for (id, edges) in edges(transaction, ids, as_of)? {
-        if let Some(facts) = all.get_mut(&id) {
-            facts.history.edges = edges;
-        }
-    }
-    Ok(all)
+    let rows = transaction.query_typed(FACTS, &[(&ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)])?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, facts_of(row)?))).collect()
 }
 
 fn facts_of(row: &Row) -> Result<Facts, Error> {
-    let newest = match row.try_get::<_, Option<DateTime<Utc>>>(7)? {
+    let newest = match row.try_get::<_, Option<DateTime<Utc>>>(8)? {
         None => None,
         Some(timestamp) => Some(Newest {
             timestamp,
-            status: Status::from_word(row.try_get(8)?),
-            response_time_ms: row.try_get(9)?,
-            status_code: row.try_get(10)?,
-            failure: row.try_get::<_, Option<&str>>(11)?.and_then(Failure::of_error),
+            status: Status::from_word(row.try_get::<_, Option<&str>>(9)?.unwrap_or_default()),
+            response_time_ms: row.try_get(10)?,
+            status_code: row.try_get(11)?,
+            failure: row.try_get::<_, Option<&str>>(12)?.and_then(Failure::of_error),
         }),
     };
     let history = History {
-        all_time: Counts { online: count_all(row.try_get(2)?), total: count_all(row.try_get(3)?) },
-        first_check: row.try_get(4)?,
+        all_time: Counts { online: count(row.try_get(3)?), total: count(row.try_get(4)?) },
+        first_check: row.try_get(5)?,
         ..History::default()
     };
     Ok(Facts {
         revision: row.try_get(1)?,
+        recent: row.try_get::<_, Option<DateTime<Utc>>>(2)?.map_or(0, hour_of),
         history,
         newest,
-        last_online: row.try_get(5)?,
-        upcoming: row.try_get(6)?,
+        last_online: row.try_get(6)?,
+        upcoming: row.try_get(7)?,
     })
 }
 
-/// The raw checks of the hours that windows begin in at `as_of`, by service.
+/// The counted hours of each of these services from the begin of the hour of that number on; none where there is none.
+///
+/// # Errors
+/// Those of the database.
+pub fn hours(
+    transaction: &mut Transaction<'_>,
+    ids: &[&str],
+    since: &[i64],
+) -> Result<HashMap<String, Hours>, Error> {
+    let since: Vec<DateTime<Utc>> = since.iter().map(|hour| begin_of(*hour)).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&ids, Type::TEXT_ARRAY), (&since, Type::TIMESTAMPTZ_ARRAY)];
+    let rows = transaction.query_typed(HOURS, &parameters)?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, hours_of(row)?))).collect()
+}
+
+fn hours_of(row: &Row) -> Result<Hours, Error> {
+    let (numbers, online, total): (Vec<i64>, Vec<i32>, Vec<i32>) =
+        (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    let counts = online
+        .into_iter()
+        .zip(total)
+        .map(|(online, total)| Counts { online: count(online.into()), total: count(total.into()) });
+    Ok(numbers.into_iter().zip(counts).collect())
+}
+
+/// The raw checks of hours of these numbers, by service; none where there is none.
 ///
 /// # Errors
 /// Those of the database.
 pub fn edges(
     transaction: &mut Transaction<'_>,
     ids: &[&str],
-    as_of: DateTime<Utc>,
-) -> Result<HashMap<String, Edges>, Error> {
-    let hours: Vec<DateTime<Utc>> =
-        Window::ALL.iter().filter_map(|window| window.begin(as_of)).map(start_of_hour).collect();
-    let mut edges: HashMap<String, Edges> = HashMap::with_capacity(ids.len());
-    for row in
-        transaction.query_typed(EDGES, &[(&ids, Type::TEXT_ARRAY), (&hours, Type::TIMESTAMPTZ_ARRAY)])?
-    {
-        edges.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
+    hours: &[i64],
+) -> Result<HashMap<String, Vec<Edge>>, Error> {
+    let hours: Vec<DateTime<Utc>> = hours.iter().map(|hour| begin_of(*hour)).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&ids, Type::TEXT_ARRAY), (&hours, Type::TIMESTAMPTZ_ARRAY)];
+    let mut edges: HashMap<String, Vec<Edge>> = HashMap::new();
+    for row in transaction.query_typed(EDGES, &parameters)? {
+        let (timestamps, online): (Vec<DateTime<Utc>>, Vec<bool>) = (row.try_get(2)?, row.try_get(3)?);
+        let edge = Edge::new(hour_of(row.try_get(1)?), timestamps.into_iter().zip(online));
+        edges.entry(row.try_get(0)?).or_default().push(edge);
     }
     Ok(edges)
 }
 
-fn start_of_hour(instant: DateTime<Utc>) -> DateTime<Utc> {
-    DateTime::from_timestamp(hour_of(instant) * 3600, 0).unwrap_or(instant)
+/// Asks to be told of changes. A standby refuses, and behind a transaction pooler nobody is told: it is a hint.
+///
+/// # Errors
+/// Those of the database; the connection remains good.
+pub fn listen(client: &mut Client) -> Result<(), Error> {
+    client.query_typed(LISTEN, &[]).map(drop)
+}
+
+fn begin_of(hour: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(hour.saturating_mul(3600), 0).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
 /// Counts never go below zero, but for rows that somebody wrote into the rollups by hand.
-fn count(stored: i32) -> u64 {
-    u64::try_from(stored).unwrap_or(0)
-}
-
-fn count_all(stored: i64) -> u64 {
+fn count(stored: i64) -> u64 {
     u64::try_from(stored).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! Uptime: the share of checks that were online, over windows that end now. Pure arithmetic over counted hours
 //! and the raw checks of the hours that windows begin in; it never needs the history itself.
 
-use std::num::NonZeroU64;
+use std::{cmp::Ordering, num::NonZeroU64};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -92,12 +92,100 @@ impl Percent {
     }
 }
 
-/// Raw checks: when each began, and whether it was online.
-pub type Edges = Vec<(DateTime<Utc>, bool)>;
-
 /// The number of an hour: whole hours since 1970 in UTC, negative before.
 pub fn hour_of(instant: DateTime<Utc>) -> i64 {
     instant.timestamp().div_euclid(3600)
+}
+
+/// Counted hours, ascending. Ten thousand services have seven million of them, so they are packed: three varints
+/// each, the hours since the one before, all checks, and those that were not online.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hours(Box<[u8]>);
+
+impl Hours {
+    /// The hours and their counts, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, Counts)> {
+        let (mut rest, mut hour) = (&*self.0, 0_i64);
+        std::iter::from_fn(move || {
+            hour = hour.wrapping_add_unsigned(read_varint(&mut rest)?);
+            let total = read_varint(&mut rest)?;
+            let online = total.saturating_sub(read_varint(&mut rest)?);
+            Some((hour, Counts { online, total }))
+        })
+    }
+
+    /// These hours from `begin` on; from `since` on those of `newer` in their place.
+    pub fn renewed(&self, begin: i64, since: i64, newer: &Hours) -> Hours {
+        let older = self.iter().filter(|(hour, _)| (begin..since).contains(hour));
+        older.chain(newer.iter().filter(|(hour, _)| *hour >= since)).collect()
+    }
+}
+
+impl FromIterator<(i64, Counts)> for Hours {
+    /// The hours must ascend.
+    fn from_iter<I: IntoIterator<Item = (i64, Counts)>>(hours: I) -> Hours {
+        let (mut packed, mut last) = (Vec::new(), 0_i64);
+        for (hour, counts) in hours {
+            write_varint(&mut packed, hour.wrapping_sub(last).cast_unsigned());
+            write_varint(&mut packed, counts.total);
+            write_varint(&mut packed, counts.total.saturating_sub(counts.online));
+            last = hour;
+        }
+        Hours(packed.into())
+    }
+}
+
+/// Seven bits a byte, the lowest first; the eighth says that more follow.
+fn write_varint(packed: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        packed.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    packed.push(number as u8);
+}
+
+fn read_varint(packed: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let (byte, rest) = packed.split_first()?;
+        *packed = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    Some(number)
+}
+
+/// The raw checks of an hour that windows begin in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// Its number.
+    pub hour: i64,
+    /// Per check the milliseconds from the begin of the hour, rounded up, and in the lowest bit whether it was online.
+    checks: Box<[u32]>,
+}
+
+impl Edge {
+    /// The checks of an hour: when each began, and whether it was online.
+    pub fn new(hour: i64, checks: impl IntoIterator<Item = (DateTime<Utc>, bool)>) -> Edge {
+        let pack = |(timestamp, online): (DateTime<Utc>, bool)| {
+            // Rounded up, since a window begins at a whole millisecond and what began later is inside.
+            let past_ms = (timestamp.timestamp_micros() + 999).div_euclid(1000) - hour * 3_600_000;
+            u32::try_from(past_ms.clamp(0, 3_600_000)).unwrap_or(0) << 1 | u32::from(online)
+        };
+        Edge { hour, checks: checks.into_iter().map(pack).collect() }
+    }
+
+    /// Those that began after this instant of the hour, in whole milliseconds.
+    fn after(&self, begin: DateTime<Utc>) -> Counts {
+        let begin_ms = begin.timestamp_millis() - self.hour * 3_600_000;
+        let inside = self.checks.iter().filter(|check| i64::from(**check >> 1) > begin_ms);
+        inside.fold(Counts::default(), |mut counts, check| {
+            counts.add(Counts { online: u64::from(check & 1), total: 1 });
+            counts
+        })
+    }
 }
 
 /// The checks of one service, counted.
@@ -107,32 +195,41 @@ pub struct History {
     pub all_time: Counts,
     /// When the first check began.
     pub first_check: Option<DateTime<Utc>>,
-    /// Hours with checks, ascending, from the begin of the longest window on; later than now counts too.
-    pub hours: Vec<(i64, Counts)>,
-    /// The raw checks of the hours that windows begin in.
-    pub edges: Edges,
+    /// Hours with checks, from the begin of the longest window on; later than now counts too.
+    pub hours: Hours,
+    /// The raw checks of hours that windows begin in, or will within the next hour.
+    pub edges: Vec<Edge>,
 }
 
 impl History {
-    /// The uptime over `window` at `as_of`: online / all checks with `timestamp > as_of - window`. `None` where
-    /// there was no check, and while the first check is younger than the window.
+    /// The uptime over each window at `as_of`, a whole millisecond, in the order of [`Window::ALL`]: online / all checks
+    /// with `timestamp > as_of - window`. `None` where there was no check, and while the first check is younger than
+    /// the window.
     ///
-    /// Exact while [`History::edges`] holds the raw checks of the hour that the window begins in.
-    pub fn uptime(&self, window: Window, as_of: DateTime<Utc>) -> Option<Percent> {
-        let Some(begin) = window.begin(as_of) else { return self.all_time.percent() };
-        if self.first_check? > begin {
-            return None;
-        }
-        let edge = hour_of(begin);
-        let whole_hours = self.hours.partition_point(|(hour, _)| *hour <= edge);
-        let mut counts = Counts::default();
-        self.hours[whole_hours..].iter().for_each(|(_, hour)| counts.add(*hour));
-        for (timestamp, online) in &self.edges {
-            if *timestamp > begin && hour_of(*timestamp) == edge {
-                counts.add(Counts { online: u64::from(*online), total: 1 });
+    /// Exact while [`History::edges`] holds the hour that the window begins in; else that hour is left out, so that
+    /// the window is short of up to an hour at its far end.
+    pub fn uptime(&self, as_of: DateTime<Utc>) -> [Option<Percent>; 4] {
+        let mut counts = [Counts::default(); 4];
+        let begins = Window::ALL.map(|window| window.begin(as_of));
+        for (hour, counted) in self.hours.iter() {
+            for (begin, counts) in begins.into_iter().zip(&mut counts) {
+                let Some(begin) = begin else { continue };
+                match hour.cmp(&hour_of(begin)) {
+                    Ordering::Less => {}
+                    Ordering::Greater => counts.add(counted),
+                    Ordering::Equal => {
+                        if let Some(edge) = self.edges.iter().find(|edge| edge.hour == hour) {
+                            counts.add(edge.after(begin));
+                        }
+                    }
+                }
             }
         }
-        counts.percent()
+        let old_enough = |begin| self.first_check.is_some_and(|first| first <= begin);
+        std::array::from_fn(|n| match begins[n] {
+            None => self.all_time.percent(),
+            Some(begin) => counts[n].percent().filter(|_| old_enough(begin)),
+        })
     }
 }
 
@@ -164,16 +261,21 @@ mod tests {
         }
     }
 
-    fn history(checks: &[(DateTime<Utc>, bool)], as_of: DateTime<Utc>) -> History {
+    fn hours(checks: &[(DateTime<Utc>, bool)]) -> BTreeMap<i64, Counts> {
         let mut hours = BTreeMap::<i64, Counts>::new();
         for (timestamp, online) in checks {
-            hours
-                .entry(hour_of(*timestamp))
-                .or_default()
-                .add(Counts { online: u64::from(*online), total: 1 });
+            let one = Counts { online: u64::from(*online), total: 1 };
+            hours.entry(hour_of(*timestamp)).or_default().add(one);
         }
+        hours
+    }
+
+    fn history(checks: &[(DateTime<Utc>, bool)], as_of: DateTime<Utc>) -> History {
+        let hours = hours(checks);
         let edges: Vec<i64> =
             Window::ALL.iter().filter_map(|window| window.begin(as_of)).map(hour_of).collect();
+        let raw =
+            |hour: i64| checks.iter().copied().filter(move |(timestamp, _)| hour_of(*timestamp) == hour);
         History {
             all_time: hours.values().fold(Counts::default(), |mut sum, hour| {
                 sum.add(*hour);
@@ -181,11 +283,7 @@ mod tests {
             }),
             first_check: checks.iter().map(|(timestamp, _)| *timestamp).min(),
             hours: hours.into_iter().filter(|(hour, _)| *hour >= edges[2]).collect(),
-            edges: checks
-                .iter()
-                .filter(|(timestamp, _)| edges.contains(&hour_of(*timestamp)))
-                .copied()
-                .collect(),
+            edges: edges.iter().map(|hour| Edge::new(*hour, raw(*hour))).collect(),
         }
     }
 
@@ -202,30 +300,65 @@ mod tests {
         let as_of = DateTime::from_timestamp(1_770_000_000, 0).unwrap();
         let day = |first: TimeDelta| {
             let checks = [(as_of - first, true), (as_of - TimeDelta::hours(1), true)];
-            history(&checks, as_of).uptime(Window::Day, as_of)
+            history(&checks, as_of).uptime(as_of)[0]
         };
         assert_eq!(day(TimeDelta::hours(24) - TimeDelta::milliseconds(1)), None);
         assert_eq!(day(TimeDelta::hours(24)), Percent::of(1, 1));
     }
 
+    #[test]
+    fn a_window_whose_first_hour_is_not_at_hand_leaves_it_out() {
+        let as_of = DateTime::from_timestamp(1_770_000_000 / 3600 * 3600 + 1800, 0).unwrap();
+        let at = |minutes: i64| as_of - TimeDelta::hours(24) + TimeDelta::minutes(minutes);
+        let checks = [(at(-60 * 24), true), (at(5), false), (at(6), false), (at(40), true), (at(50), false)];
+        let mut history = history(&checks, as_of);
+        assert_eq!(history.uptime(as_of)[0], Percent::of(1, 4));
+        history.edges.clear();
+        assert_eq!(history.uptime(as_of)[0], Percent::of(1, 2));
+    }
+
+    #[test]
+    fn hours_take_two_or_three_bytes_each() {
+        let minutely = Counts { online: 59, total: 60 };
+        let month: Hours = (491_000..491_720).map(|hour| (hour, minutely)).collect();
+        assert!(month.0.len() < 3 * 720 + 10, "{}", month.0.len());
+    }
+
     proptest! {
+        #[test]
+        fn packed_hours_are_what_they_were(
+            hours in prop::collection::btree_map(any::<i64>(), (any::<u64>(), any::<u64>()), 0..50),
+            begin in any::<i64>(), since in any::<i64>(),
+            newer in prop::collection::btree_map(any::<i64>(), (any::<u64>(), any::<u64>()), 0..50),
+        ) {
+            let counts = |(a, b): (u64, u64)| Counts { online: a.min(b), total: a.max(b) };
+            let plain = |hours: BTreeMap<i64, (u64, u64)>| -> Vec<(i64, Counts)> {
+                hours.into_iter().map(|(hour, pair)| (hour, counts(pair))).collect()
+            };
+            let (old, new) = (plain(hours), plain(newer));
+            let (packed, fresh): (Hours, Hours) = (old.iter().copied().collect(), new.iter().copied().collect());
+            prop_assert_eq!(packed.iter().collect::<Vec<_>>(), old.clone());
+            let mut expected: Vec<_> = old.into_iter().filter(|(hour, _)| *hour >= begin && *hour < since).collect();
+            expected.extend(new.into_iter().filter(|(hour, _)| *hour >= since));
+            prop_assert_eq!(packed.renewed(begin, since, &fresh).iter().collect::<Vec<_>>(), expected);
+        }
+
         #[test]
         fn uptime_equals_the_slow_obvious_computation(
             // Close around the edges of every window as well as anywhere.
-            ages_ms in prop::collection::vec(
+            ages_us in prop::collection::vec(
                 (prop_oneof![
-                    -7_200_000i64..2_700_000_000,
-                    86_390_000i64..86_410_000, 604_795_000i64..604_805_000, 2_591_990_000i64..2_592_010_000,
-                    82_800_000i64..90_000_000,
+                    -7_200_000_000i64..2_700_000_000_000,
+                    86_390_000_000i64..86_410_000_000, 604_795_000_000i64..604_805_000_000,
+                    2_591_990_000_000i64..2_592_010_000_000, 82_800_000_000i64..90_000_000_000,
+                    86_399_997_000i64..86_400_003_000,
                 ], any::<bool>()), 0..200),
             as_of_ms in 1_700_000_000_000i64..1_700_100_000_000,
         ) {
             let as_of = DateTime::from_timestamp_millis(as_of_ms).unwrap();
-            let checks: Vec<_> = ages_ms.iter().map(|(age, online)| (as_of - TimeDelta::milliseconds(*age), *online)).collect();
-            let history = history(&checks, as_of);
-            for window in Window::ALL {
-                prop_assert_eq!(history.uptime(window, as_of), slow_uptime(&checks, window, as_of), "{:?}", window);
-            }
+            let checks: Vec<_> = ages_us.iter().map(|(age, online)| (as_of - TimeDelta::microseconds(*age), *online)).collect();
+            let uptime = history(&checks, as_of).uptime(as_of);
+            prop_assert_eq!(uptime, Window::ALL.map(|window| slow_uptime(&checks, window, as_of)));
         }
     }
 }

@@ -175,6 +175,7 @@ mod tests {
         let timestamp = DateTime::UNIX_EPOCH;
         let newest = Some(Newest { timestamp, status, response_time_ms: None, status_code, failure });
         ServiceState {
+            revision: 1,
             service: Arc::new(service(60)),
             status,
             stale: false,

@@ -1,6 +1,9 @@
 //! For tests only: a private PostgreSQL, started by the same `deploy/postgres` as `./deploy/run` uses, and a
 //! fresh database per test. Nothing here is part of a program. Failures panic: a test can't go on without.
 
+pub mod bench;
+pub mod history;
+
 use std::{
     cell::RefCell,
     fs,
@@ -20,6 +23,10 @@ use std::{
 use postgres::{Client, NoTls};
 use tempfile::TempDir;
 
+mod pooler;
+
+pub use pooler::Pooler;
+
 /// What makes a throw-away cluster quick. A test of durability starts its own without these.
 const QUICK: [&str; 8] = [
     "-c",
@@ -31,6 +38,9 @@ const QUICK: [&str; 8] = [
     "-c",
     "max_connections=200",
 ];
+
+/// As a server that keeps what it acknowledged: for benchmarks of writing.
+pub const DURABLE: [&str; 6] = ["-c", "fsync=on", "-c", "full_page_writes=on", "-c", "synchronous_commit=on"];
 
 /// The table as the program before this one makes it, with its index.
 pub const ORIGINAL: &str = "
@@ -53,6 +63,8 @@ pub fn root() -> PathBuf {
 /// A PostgreSQL of the test's own, which it may stop, freeze and kill.
 pub struct Cluster {
     folder: PathBuf,
+    /// The folder of the cluster that this one follows.
+    primary: Option<PathBuf>,
     options: Vec<String>,
     running: Option<(Child, ChildStdin)>,
     remove: Option<TempDir>,
@@ -62,12 +74,25 @@ impl Cluster {
     /// Starts a fresh one; `options` are those of `postgres`, like `["-c", "max_connections=10"]`.
     pub fn start(options: &[&str]) -> Cluster {
         let folder = temporary_folder();
-        Cluster::start_in(folder.path().to_owned(), Some(folder), options)
+        Cluster::start_in(folder.path().to_owned(), Some(folder), None, options)
     }
 
-    fn start_in(folder: PathBuf, remove: Option<TempDir>, options: &[&str]) -> Cluster {
+    /// Starts a hot standby that follows this one; `options` are those of `postgres`, like
+    /// `["-c", "max_standby_streaming_delay=0"]`.
+    pub fn standby(&self, options: &[&str]) -> Cluster {
+        let folder = temporary_folder();
+        Cluster::start_in(folder.path().to_owned(), Some(folder), Some(self.folder.clone()), options)
+    }
+
+    /// Without a folder to remove, its script removes what it made when this process ends: for statics.
+    fn start_in(
+        folder: PathBuf,
+        remove: Option<TempDir>,
+        primary: Option<PathBuf>,
+        options: &[&str],
+    ) -> Cluster {
         let options = QUICK.iter().chain(options).map(ToString::to_string).collect();
-        let mut cluster = Cluster { folder, options, running: None, remove };
+        let mut cluster = Cluster { folder, primary, options, running: None, remove };
         cluster.start_again();
         cluster
     }
@@ -75,12 +100,14 @@ impl Cluster {
     /// Starts it again after [`Cluster::stop`] or a kill; the data is what it was.
     pub fn start_again(&mut self) {
         self.stop();
-        let keep = r#"exec "$0" run "$@""#;
-        let remove = r#"trap : INT TERM HUP; "$0" run "$@"; rm -rf "$1""#;
+        let keep = r#"exec "$0" "$@""#;
+        let remove = r#"trap : INT TERM HUP; "$0" "$@"; rm -rf "$2""#;
         let mut child = Command::new("sh")
             .args(["-c", if self.remove.is_some() { keep } else { remove }])
             .arg(root().join("deploy/postgres"))
+            .arg(if self.primary.is_some() { "standby" } else { "run" })
             .arg(&self.folder)
+            .args(&self.primary)
             .args(&self.options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -104,7 +131,7 @@ impl Cluster {
     }
 
     /// Puts a file into the data folder, readable by the server alone, and gives its name there.
-    pub fn put(&self, name: &'static str, content: &str) -> &'static str {
+    pub fn put<'a>(&self, name: &'a str, content: &str) -> &'a str {
         let folder = self.folder.join("data");
         fs::write(folder.join(name), content).expect("a file in the data folder");
         let owner = fs::metadata(&folder).expect("the data folder").uid();
@@ -114,10 +141,25 @@ impl Cluster {
         name
     }
 
+    /// What the server has written into its log so far.
+    pub fn log(&self) -> String {
+        let log = fs::read(self.folder.join("log")).expect("the log of the server");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Stops it in order, by the end of the script's standard input.
     pub fn stop(&mut self) {
         if let Some((mut child, stdin)) = self.running.take() {
             drop(stdin);
+            child.wait().expect("deploy/postgres ends");
+        }
+    }
+
+    /// Stops it without any order: connections break, and it has to recover when it starts again.
+    pub fn kill(&mut self) {
+        let sent = Command::new("kill").args(["-s", "QUIT", &self.postmaster().to_string()]).status();
+        assert!(sent.expect("kill").success());
+        if let Some((mut child, _stdin)) = self.running.take() {
             child.wait().expect("deploy/postgres ends");
         }
     }
@@ -137,6 +179,11 @@ impl Cluster {
         url.trim().to_owned()
     }
 
+    /// Stops every process of the server where it stands, until the answer is dropped.
+    pub fn freeze(&self) -> Frozen {
+        Frozen::freeze(self.postmaster())
+    }
+
     /// The process id of the postmaster, to freeze or kill it.
     pub fn postmaster(&self) -> u32 {
         let lock = fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("a running server");
@@ -151,6 +198,13 @@ impl Cluster {
     /// A new, empty database.
     pub fn empty(&self) -> Database {
         self.create("template0")
+    }
+
+    /// A new database with every migration applied, in this encoding of PostgreSQL, like `LATIN1`.
+    pub fn encoded(&self, encoding: &str) -> Database {
+        let database = self.create(&format!("template0 ENCODING '{encoding}' LOCALE 'C'"));
+        migrate(&mut database.connect());
+        database
     }
 
     fn create(&self, template: &str) -> Database {
@@ -169,7 +223,33 @@ impl Drop for Cluster {
     }
 }
 
-/// A database of one test, in the cluster that the tests of one binary share.
+/// Every process of a server, stopped until this is dropped.
+pub struct Frozen(Vec<String>);
+
+impl Frozen {
+    fn freeze(postmaster: u32) -> Frozen {
+        let mut frozen = Frozen(vec![postmaster.to_string()]);
+        // The postmaster first, so that it starts no further process.
+        frozen.signal("STOP");
+        let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))
+            .expect("the processes of the server");
+        frozen.0.extend(children.split_whitespace().map(str::to_owned));
+        frozen.signal("STOP");
+        frozen
+    }
+
+    fn signal(&self, name: &str) {
+        Command::new("kill").args(["-s", name]).args(&self.0).status().expect("kill");
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal("CONT");
+    }
+}
+
+/// A database of one test.
 pub struct Database {
     /// Its `DATABASE_URL`, as the superuser.
     pub url: String,
@@ -272,10 +352,15 @@ pub fn free_port() -> u16 {
 }
 
 /// Waits until `condition` holds, looking every 10 ms, for at most a minute; then the test fails with `what`.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    within(Duration::from_secs(60), what, condition);
+}
+
+/// The same within a time that users are promised.
+pub fn within(time: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + time;
     while !condition() {
-        assert!(Instant::now() < end, "not within a minute: {what}");
+        assert!(Instant::now() < end, "not within {time:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -289,9 +374,29 @@ fn connect(url: &str) -> Client {
 /// it, however that ends: a static is never dropped, so the script removes what it made.
 pub fn shared_cluster() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
-    SHARED.get_or_init(|| Cluster::start_in(temporary_folder().keep(), None, &[]))
+    SHARED.get_or_init(|| Cluster::start_in(temporary_folder().keep(), None, None, &[]))
 }
 
+/// A primary and its hot standby that all tests of one binary share. The standby lets no reader hold it up: whoever
+/// reads what the primary has removed is cancelled at once.
+pub fn shared_replication() -> &'static (Cluster, Cluster) {
+    static SHARED: OnceLock<(Cluster, Cluster)> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        // What is committed is on its way at once.
+        let at_once = ["-c", "synchronous_commit=on"];
+        let primary = Cluster::start_in(temporary_folder().keep(), None, None, &at_once);
+        let follow = ["-c", "max_standby_streaming_delay=0", "-c", "hot_standby_feedback=off"];
+        let folder = temporary_folder().keep();
+        let standby = Cluster::start_in(folder, None, Some(primary.folder.clone()), &follow);
+        (primary, standby)
+    })
+}
+
+/// Servers that root starts run as somebody else: he may go through, not look around.
 fn temporary_folder() -> TempDir {
-    tempfile::Builder::new().prefix("status-test-").tempdir().expect("a temporary folder")
+    tempfile::Builder::new()
+        .prefix("status-test-")
+        .permissions(fs::Permissions::from_mode(0o711))
+        .tempdir()
+        .expect("a temporary folder")
 }

@@ -82,6 +82,15 @@ impl Api {
         status
     }
 
+    /// Ends it in order, and gives the lines of its log that tell of trouble.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        self.signal("TERM");
+        self.wait();
+        let mut lines = self.log.to_the_end();
+        lines.retain(|line| line.contains(" WARN ") || line.contains(" ERROR "));
+        lines
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());

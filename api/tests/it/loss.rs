@@ -57,55 +57,6 @@ fn a_database_that_is_away_at_start_is_waited_for() {
 }
 
 #[test]
-fn a_database_that_goes_away_leaves_the_last_figures_and_as_of_when() {
-    let mut cluster = Cluster::start(&[]);
-    let name = cluster.empty().name;
-    let mut client = cluster.connect(&name);
-    shared::testing::migrate(&mut client);
-    heartbeat(&mut client, "0 s");
-    publish_service(&mut client, "main", 0);
-    check(&mut client, "main", "1 s", "online");
-    drop(client);
-    let api = Api::start(Some(&cluster.url(&name, "postgres")), &[]);
-    api.status_when("the service", |status| status["services"][0]["status"] == "online");
-    cluster.stop();
-    let away = api.status_when("it says that the database is away", |status| status["source"] == "away");
-    assert_eq!(away["services"][0]["status"], "online", "the figures stay");
-    assert_eq!(api.get("/readyz").status, 503);
-    assert_eq!(api.get("/healthz").status, 200);
-    assert!(
-        api.get("/status").body.contains(&away["as_of"].as_str().unwrap()[11..16]),
-        "the page says as of when"
-    );
-    cluster.start_again();
-    api.status_when("it is back", |status| status["source"] != "away" && status["as_of"] != away["as_of"]);
-    eventually("ready again", || api.get("/readyz").status == 200);
-}
-
-#[test]
-fn a_frozen_database_is_noticed_and_services_still_grow_stale() {
-    let cluster = Cluster::start(&[]);
-    let name = cluster.empty().name;
-    let mut client = cluster.connect(&name);
-    shared::testing::migrate(&mut client);
-    heartbeat(&mut client, "0 s");
-    publish_service(&mut client, "main", 0);
-    // Every second, tries of 1 s: stale after 4 s.
-    client.batch_execute("UPDATE status_services SET interval_ms = 1000, tries_take_ms = 9000").unwrap();
-    check(&mut client, "main", "0 s", "online");
-    drop(client);
-    let api = Api::start(Some(&cluster.url(&name, "postgres")), &[]);
-    api.status_when("the service", |status| status["services"][0]["status"] == "online");
-    let frozen = Frozen::freeze(cluster.postmaster());
-    let away = api.status_when("away and stale", |status| {
-        status["source"] == "away" && status["services"][0]["stale"] == true
-    });
-    assert_eq!(away["services"][0]["last_status"], "online");
-    drop(frozen);
-    api.status_when("it is back", |status| status["source"] != "away");
-}
-
-#[test]
 fn a_silent_monitor_is_said_at_once() {
     let database = Database::migrated();
     let mut client = database.connect();
@@ -120,29 +71,4 @@ fn a_silent_monitor_is_said_at_once() {
     assert!(api.get("/status").body.contains("silent"));
     heartbeat(&mut client, "0 s");
     api.status_when("the monitor is heard", |status| status["source"] == "live");
-}
-
-/// Every process of a server, stopped until this is dropped.
-struct Frozen(Vec<String>);
-
-impl Frozen {
-    fn freeze(postmaster: u32) -> Frozen {
-        let children =
-            std::fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
-        let mut processes = vec![postmaster.to_string()];
-        processes.extend(children.split_whitespace().map(str::to_owned));
-        let frozen = Frozen(processes);
-        frozen.signal("STOP");
-        frozen
-    }
-
-    fn signal(&self, name: &str) {
-        std::process::Command::new("kill").args(["-s", name]).args(&self.0).status().unwrap();
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.signal("CONT");
-    }
 }

@@ -47,6 +47,7 @@ pub(crate) fn online(id: &str, name: &str) -> ServiceState {
             tries_take: Duration::from_secs(22),
             beat: ago(249),
         }),
+        revision: 1,
         status: Status::Online,
         stale: false,
         newest: Some(Newest {
