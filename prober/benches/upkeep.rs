@@ -93,7 +93,7 @@ fn remove(database: &Database, days: i64) {
         let mut longest = Duration::ZERO;
         let rest = |took: Duration| {
             longest = longest.max(took);
-            std::thread::sleep(took);
+            std::thread::sleep(took * upkeep::RETENTION_RESTS);
             true
         };
         let removed = upkeep::retire(&mut client, Utc::now(), age(1), rest).unwrap().checks;

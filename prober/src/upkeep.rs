@@ -35,7 +35,9 @@ const MOST_HOURS: i64 = 1024;
 /// Who changes a check of an hour that is being summarised waits as long as this, about.
 const STEP: Duration = Duration::from_millis(100);
 /// Checks removed by one step: who records checks of their service meanwhile waits for a part of it.
-const MOST_CHECKS: i64 = 2000;
+const MOST_CHECKS: i64 = 1000;
+/// So many times as long as a step of retention took, nobody waits for it: there is no hurry.
+pub const RETENTION_RESTS: u32 = 3;
 
 /// What the rest of the prober holds of upkeep. It goes on until the process ends.
 pub struct Upkeep {
@@ -152,7 +154,7 @@ impl Session {
         let Some(age) = self.age.take() else { return Ok(()) };
         let cutoff = cutoff(now, age);
         if self.removed != Some(cutoff) {
-            let retired = retire(client, now, age, |took| self.age.rest(took))?;
+            let retired = retire(client, now, age, |took| self.age.rest(took * RETENTION_RESTS))?;
             report(&retired, cutoff);
             self.removed = retired.all.then_some(cutoff);
         }
