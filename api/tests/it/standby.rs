@@ -81,7 +81,7 @@ fn conflicts_with_recovery_cost_a_look_and_no_more() {
         )
         .unwrap();
     let api = Api::start(Some(&url), &[]);
-    compare(&api, &mut client);
+    api.status_when("the checks", |status| status["services"][19]["total_checks"] == 720);
 
     // In another database, where nothing is in its way.
     let mut watcher = standby.connect("postgres");
@@ -97,6 +97,7 @@ fn conflicts_with_recovery_cost_a_look_and_no_more() {
         watcher.query_one(CONFLICTS, &[&database.name]).unwrap().get::<_, i64>(0) >= 5
     });
     assert_eq!(api.get("/readyz").status, 200);
+    check(&mut client, "s0", "0 s", "offline");
     compare(&api, &mut client);
 }
 
