@@ -1,20 +1,22 @@
-//! The page's static files, compiled in. Their names carry a hash of their content, so that an answer may be
-//! kept for ever: another content is another name.
+//! The page's static files, compiled in and compressed once. Their names carry a hash of their content, so that an
+//! answer may be kept for ever: another content is another name.
 
 use std::sync::LazyLock;
+
+use crate::body::Body;
 
 /// What the routes may say about every asset.
 pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
 /// A static file of the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Asset {
     /// Its name under `/status/assets/`, such as `style.0123456789abcdef.css`.
     pub name: String,
     /// Its media type.
     pub content_type: &'static str,
     /// Its content.
-    pub bytes: &'static [u8],
+    pub body: Body,
 }
 
 /// The style sheet.
@@ -41,7 +43,7 @@ pub fn find(name: &str) -> Option<&'static Asset> {
 
 impl Asset {
     fn new(stem: &str, ending: &str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
-        Asset { name: format!("{stem}.{}.{ending}", digest(bytes)), content_type, bytes }
+        Asset { name: format!("{stem}.{}.{ending}", digest(bytes)), content_type, body: Body::new(bytes) }
     }
 }
 
@@ -71,20 +73,21 @@ mod tests {
     #[test]
     fn an_asset_is_found_by_its_whole_name_only() {
         for asset in all() {
-            assert_eq!(find(&asset.name), Some(asset));
+            assert!(find(&asset.name).is_some_and(|found| std::ptr::eq(found, asset)));
             let (stem, rest) = asset.name.split_once('.').unwrap();
             let (hash, ending) = rest.split_once('.').unwrap();
             assert_eq!(hash.len(), 16);
-            assert_eq!(find(&format!("{stem}.{ending}")), None);
-            assert_eq!(find(&format!("{stem}.{:0>16}.{ending}", 0)), None);
+            assert!(find(&format!("{stem}.{ending}")).is_none());
+            assert!(find(&format!("{stem}.{:0>16}.{ending}", 0)).is_none());
         }
         for part in ["", ".", "css", "../static/style.css"] {
-            assert_eq!(find(part), None, "{part}");
+            assert!(find(part).is_none(), "{part}");
         }
     }
 
     #[test]
     fn the_script_is_at_most_ten_kibibytes() {
-        assert!(SCRIPT.bytes.len() <= 10 * 1024, "{} bytes", SCRIPT.bytes.len());
+        let length = SCRIPT.body.identity().bytes.len();
+        assert!(length <= 10 * 1024, "{length} bytes");
     }
 }

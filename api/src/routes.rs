@@ -1,5 +1,5 @@
 //! Where a request goes: the page and its assets under `/status`, JSON under `/api`, two words for supervisors.
-//! Every answer is bytes that lie ready; no route writes, and none takes a body.
+//! Every answer is bytes that lie ready, in the form the client likes best; no route writes, and none takes a body.
 
 use std::sync::Arc;
 
@@ -7,15 +7,17 @@ use actix_web::{
     HttpRequest, HttpResponse, Resource, guard,
     http::{
         StatusCode,
-        header::{self, ContentType, HeaderValue, IfNoneMatch},
+        header::{self, ContentType, HeaderName, HeaderValue},
     },
     web,
 };
 use serde::Serialize;
 
 use crate::{
+    accept::Accepted,
     assets,
-    publish::{Body, Latest},
+    body::{Body, Slices},
+    publish::Latest,
     render::{CONTENT_SECURITY_POLICY, Renderer},
 };
 
@@ -31,7 +33,11 @@ pub struct Shown {
 }
 
 const HTML: &str = "text/html; charset=utf-8";
-const REVALIDATE: &str = "no-cache";
+/// What is shown changes once a second at most. A proxy may hand out what is a few seconds older while it asks for the
+/// new, and what is a minute older while this server can't be reached: as long as a monitor may be quiet before it is
+/// called silent, and no longer, since nothing marks a page that nobody renders any more. No `s-maxage`: it forbids
+/// both (RFC 9111, 5.2.2.10).
+const FOR_SECONDS: &str = "public, max-age=1, stale-while-revalidate=10, stale-if-error=60";
 
 const ALLOWED: &str = "GET, HEAD";
 
@@ -80,47 +86,51 @@ async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
     HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
-/// What a client says it has; what nobody can read is nothing (RFC 9110, 13.1.2).
-type Tags = Option<web::Header<IfNoneMatch>>;
-
-async fn page(shown: web::Data<Shown>, tags: Tags) -> HttpResponse {
-    send(&shown.latest.published().page, HTML, tags)
+async fn page(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
+    let mut response = send(&request, &shown.latest.published().page, HTML, FOR_SECONDS);
+    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
-async fn status(shown: web::Data<Shown>, tags: Tags) -> HttpResponse {
-    send(&shown.latest.published().status, "application/json", tags)
-}
-
-fn send(body: &Body, content_type: &'static str, tags: Tags) -> HttpResponse {
-    let known = match tags.map(web::Header::into_inner) {
-        None => false,
-        Some(IfNoneMatch::Any) => true,
-        // A proxy that compresses makes a tag weak.
-        Some(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&body.tag)),
-    };
-    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header(header::ETag(body.tag.clone()))
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(REVALIDATE)));
-    if known {
-        return response.finish();
-    }
-    if content_type == HTML {
-        response.insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY));
-    }
-    response
-        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)))
-        .body(body.bytes.clone())
+async fn status(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
+    send(&request, &shown.latest.published().status, "application/json", FOR_SECONDS)
 }
 
 async fn asset(request: HttpRequest, shown: web::Data<Shown>, name: web::Path<String>) -> HttpResponse {
     match assets::find(&name) {
-        Some(asset) => HttpResponse::Ok()
-            .insert_header((header::CONTENT_TYPE, asset.content_type))
-            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(assets::CACHE_CONTROL)))
-            .body(asset.bytes),
+        Some(asset) => send(&request, &asset.body, asset.content_type, assets::CACHE_CONTROL),
         None => error(&request, &shown, StatusCode::NOT_FOUND),
     }
+}
+
+/// A content in the form that the client likes best, or 304 where it has it in whatever form.
+fn send(
+    request: &HttpRequest,
+    body: &Body,
+    content_type: &'static str,
+    cache_control: &'static str,
+) -> HttpResponse {
+    let form = body.best(&Accepted::of(fields(request, header::ACCEPT_ENCODING)));
+    let known = fields(request, header::IF_NONE_MATCH).any(|tags| body.is_named(tags));
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((header::ETAG, form.tag.clone()))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(cache_control)))
+        .insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
+    if known {
+        return response.finish();
+    }
+    if let Some(name) = form.encoding.name() {
+        response.insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(name)));
+    }
+    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)));
+    response.body(Slices::of(&form.bytes))
+}
+
+/// What a request says under this name, but for what nobody can read.
+fn fields(request: &HttpRequest, name: HeaderName) -> impl Iterator<Item = &str> {
+    request.headers().get_all(name).filter_map(|value| value.to_str().ok())
 }
 
 async fn healthy() -> HttpResponse {

@@ -1,6 +1,7 @@
 //! The real status-api on a port of its own, and a client that asks it.
 
 use std::{
+    io::{Read, Write},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -21,11 +22,27 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: ureq::http::HeaderMap,
     pub(crate) body: String,
+    /// The body as it travelled.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The content, whatever it was encoded by.
+    pub(crate) fn content(&self) -> Vec<u8> {
+        let mut content = Vec::new();
+        match self.header("content-encoding") {
+            "gzip" => flate2::read::GzDecoder::new(&self.bytes[..]).read_to_end(&mut content).unwrap(),
+            "br" => brotli::Decompressor::new(&self.bytes[..], 4096).read_to_end(&mut content).unwrap(),
+            other => {
+                assert_eq!(other, "");
+                content.write(&self.bytes).unwrap()
+            }
+        };
+        content
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -119,8 +136,9 @@ pub(crate) fn try_to_ask(method: &str, url: &str, headers: &[(&str, &str)]) -> R
         request = request.header(*name, *value);
     }
     let mut response = agent.run(request.body(())?)?;
-    let body = response.body_mut().read_to_string()?;
-    Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
+    let bytes = response.body_mut().read_to_vec()?;
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body, bytes })
 }
 
 /// A service that is checked every hour, so that it does not grow stale within a test.

@@ -1,8 +1,8 @@
 //! The routes: what they answer, to whom, and in what form.
 
-use shared::testing::Database;
+use shared::testing::{Database, eventually};
 
-use crate::api::{Api, check, heartbeat, publish_service};
+use crate::api::{Answer, Api, check, heartbeat, publish_service};
 
 fn one_service() -> (Database, Api) {
     let database = Database::migrated();
@@ -50,21 +50,71 @@ fn head_answers_like_get_without_the_body() {
     }
 }
 
+/// The page, the JSON and an asset.
+fn contents(api: &Api) -> [String; 3] {
+    let page = api.get("/status").body;
+    let style = page.split('"').find(|part| part.ends_with(".css")).unwrap().to_owned();
+    ["/status".to_owned(), "/api/status".to_owned(), style]
+}
+
+/// The same publication as it is, by gzip and by brotli.
+fn forms(api: &Api, path: &str) -> [Answer; 3] {
+    let ask = || ["identity", "gzip", "br"].map(|form| api.ask("GET", path, &[("Accept-Encoding", form)]));
+    let digest = |answer: &Answer| answer.header("etag")[..17].to_owned();
+    let mut forms = ask();
+    eventually("three answers of one publication", || {
+        forms = ask();
+        forms.iter().all(|form| digest(form) == digest(&forms[0]))
+    });
+    forms
+}
+
 #[test]
-fn a_known_tag_is_answered_with_304_even_when_a_proxy_made_it_weak() {
+fn every_content_comes_in_the_form_that_is_asked_for() {
     let (_database, api) = one_service();
-    for path in ["/status", "/api/status"] {
-        let tag = api.get(path).header("etag").to_owned();
-        assert!(tag.starts_with('"'), "a strong tag: {tag}");
-        for sent in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
-            let answer = api.ask("GET", path, &[("If-None-Match", &sent)]);
-            assert_eq!(
-                (answer.status, answer.body.as_str(), answer.header("etag")),
-                (304, "", &*tag),
-                "{sent}"
-            );
+    for path in contents(&api) {
+        let forms = forms(&api, &path);
+        assert_eq!(
+            forms.each_ref().map(|form| form.header("content-encoding")),
+            ["", "gzip", "br"],
+            "{path}"
+        );
+        for form in &forms {
+            assert_eq!((form.status, form.header("vary")), (200, "accept-encoding"), "{path}");
+            assert_eq!(form.header("content-length"), form.bytes.len().to_string(), "{path}");
+            assert_eq!(form.header("content-type"), forms[0].header("content-type"), "{path}");
+            assert_eq!(form.content(), forms[0].bytes, "{path}");
         }
-        assert_eq!(api.ask("GET", path, &[("If-None-Match", "\"other\"")]).status, 200);
+        let lengths = forms.each_ref().map(|form| form.bytes.len());
+        let smallest = lengths.into_iter().min().unwrap();
+        assert!(lengths[1..].iter().all(|length| *length < lengths[0]), "{path}");
+        let whole = api.get(&path);
+        assert_eq!(whole.header("content-encoding"), "", "{path}: who does not say gets it as it is");
+        let browser = api.ask("GET", &path, &[("Accept-Encoding", "gzip, deflate, br, zstd")]);
+        assert!(browser.bytes.len().abs_diff(smallest) < 20, "{path}: who takes any gets the smallest");
+        assert_ne!(browser.header("content-encoding"), "", "{path}");
+        let head = api.ask("HEAD", &path, &[("Accept-Encoding", "gzip")]);
+        assert_eq!((head.header("content-encoding"), head.bytes.len()), ("gzip", 0), "{path}");
+    }
+}
+
+#[test]
+fn a_known_tag_is_answered_with_304_whatever_form_it_names_and_even_when_a_proxy_made_it_weak() {
+    let (_database, api) = one_service();
+    for path in contents(&api) {
+        let tags = forms(&api, &path).map(|form| form.header("etag").to_owned());
+        assert!(tags.iter().all(|tag| tag.starts_with('"')), "strong tags: {tags:?}");
+        assert!(tags[0] != tags[1] && tags[1] != tags[2] && tags[2] != tags[0], "{tags:?}");
+        for tag in &tags {
+            for sent in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
+                let answer = api.ask("GET", &path, &[("If-None-Match", &sent), ("Accept-Encoding", "gzip")]);
+                let said = (answer.status, answer.body.as_str(), answer.header("etag"));
+                assert_eq!(said, (304, "", &*tags[1]), "{path} {sent}: the tag of what would be sent");
+                assert_eq!(answer.header("vary"), "accept-encoding");
+                assert!(answer.header("cache-control").starts_with("public, max-age="));
+            }
+        }
+        assert_eq!(api.ask("GET", &path, &[("If-None-Match", "\"other\"")]).status, 200);
     }
 }
 
@@ -136,10 +186,11 @@ fn below_a_base_path_everything_answers_with_and_without_it_and_links_carry_it()
 }
 
 #[test]
-fn assets_may_be_kept_for_ever_and_the_page_must_be_asked_for() {
+fn assets_may_be_kept_for_ever_and_the_page_for_a_second() {
     let (_database, api) = one_service();
     let page = api.get("/status");
-    assert_eq!(page.header("cache-control"), "no-cache");
+    let seconds = "public, max-age=1, stale-while-revalidate=10, stale-if-error=60";
+    assert_eq!([page.header("cache-control"), api.get("/api/status").header("cache-control")], [seconds; 2]);
     assert!(page.header("content-security-policy").starts_with("default-src 'none';"));
     assert!(!page.header("content-security-policy").contains("unsafe"));
     for link in page.body.split('"').filter(|part| part.starts_with("/status/assets/")) {

@@ -71,6 +71,24 @@ fn without_javascript_the_button_asks_for_the_page_again() {
 }
 
 #[test]
+fn what_the_browser_kept_is_never_shown_for_news() {
+    let (site, visitor) = visit(&samples::well());
+    visitor.refresh();
+    site.show(&git_is_offline());
+    visitor.refresh();
+    assert_eq!(visitor.text("#s-git .state"), "Offline");
+
+    let (site, visitor) = visit_as(&samples::well(), &Habits { script: false, ..Habits::default() });
+    visitor.click("#refresh button");
+    visitor.eventually("the same page", "location.href.endsWith('?') && document.readyState === 'complete'");
+    site.show(&git_is_offline());
+    // As long as it may be kept.
+    std::thread::sleep(Duration::from_secs(1));
+    visitor.click("#refresh button");
+    visitor.eventually("the new page", "document.title.startsWith('Partial Outage')");
+}
+
+#[test]
 fn the_button_refreshes_in_place_and_keeps_the_focus() {
     let (site, visitor) = visit(&samples::well());
     visitor.eval::<()>("void (window.untouched = document.querySelector('#s-git'))");

@@ -157,6 +157,65 @@ fn assert_serves(start: impl FnOnce(&Api) -> Proxy) {
     eventually("the page is back", || proxy.get("/status").status == 200);
 }
 
+/// An nginx that keeps what it may, by what the api says alone; `directive` is one more of its http block.
+fn nginx_cache(api: &Api, directive: &str) -> Proxy {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let (locations, cache) = (example("nginx/locations.conf", api), shown(folder.path(), "cache"));
+    let http = format!(
+        "proxy_cache_path {cache} keys_zone=status:1m; proxy_cache status; {directive}
+         add_header X-Cache $upstream_cache_status always;
+         server {{ listen 127.0.0.1:{port}; {locations} }}"
+    );
+    nginx(folder, format!("http://127.0.0.1:{port}"), &http)
+}
+
+fn get_as(proxy: &Proxy, form: &str, tag: &str) -> Answer {
+    let headers = [("Accept-Encoding", form), ("If-None-Match", tag)];
+    ask("GET", &format!("{}/status", proxy.address), &headers)
+}
+
+#[test]
+fn a_cache_keeps_every_form_and_knows_its_tag() {
+    let api = Api::start(None, &[]);
+    let proxy = nginx_cache(&api, "");
+    for (form, coding) in [("gzip", "gzip"), ("br", "br"), ("identity", "")] {
+        let kept = get_as(&proxy, form, "");
+        assert_eq!((kept.status, kept.header("content-encoding")), (200, coding));
+        assert!(String::from_utf8(kept.content()).unwrap().contains("</html>"), "{form}");
+        let known = get_as(&proxy, form, kept.header("etag"));
+        assert_eq!((known.status, known.header("etag")), (304, kept.header("etag")), "{form}");
+        eventually("an answer that is not asked of the api", || {
+            get_as(&proxy, form, "").header("x-cache") == "HIT"
+        });
+    }
+}
+
+#[test]
+fn a_cache_hands_out_what_is_older_while_the_api_is_slow() {
+    let api = Api::start(None, &[]);
+    let proxy = nginx_cache(&api, "proxy_cache_background_update on;");
+    assert_eq!(get_as(&proxy, "gzip", "").status, 200);
+    api.signal("STOP");
+    eventually("an older answer while the api is asked", || {
+        let answer = get_as(&proxy, "gzip", "");
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, "gzip"));
+        ["STALE", "UPDATING"].contains(&answer.header("x-cache"))
+    });
+}
+
+#[test]
+fn a_cache_hands_out_what_is_older_in_place_of_an_error() {
+    let api = Api::start(None, &[]);
+    let proxy = nginx_cache(&api, "");
+    assert_eq!(get_as(&proxy, "br", "").status, 200);
+    drop(api);
+    eventually("an older answer", || {
+        let answer = get_as(&proxy, "br", "");
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, "br"));
+        answer.header("x-cache") == "STALE"
+    });
+}
+
 #[test]
 fn through_two_locations_of_an_nginx_site() {
     assert_serves(nginx_locations);

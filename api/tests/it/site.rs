@@ -83,7 +83,7 @@ fn content(path: &str, Shown(snapshot, drawn_at): &Shown) -> (u16, &'static str,
         "/status" => (200, HTML, renderer.page(snapshot, *drawn_at).expect("a page").into()),
         "/api/status" => (200, "application/json", json::status(snapshot)),
         _ => match path.strip_prefix("/status/assets/").and_then(assets::find) {
-            Some(asset) => (200, asset.content_type, asset.bytes.into()),
+            Some(asset) => (200, asset.content_type, asset.body.identity().bytes.to_vec()),
             None => (404, HTML, renderer.error_page(404).into()),
         },
     }
