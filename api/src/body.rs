@@ -28,7 +28,7 @@ const GZIP_LEVEL: u32 = 5;
 /// What a connection takes at once: measured, more and less cost more.
 const SLICE: usize = 64 * 1024;
 
-/// One content in every form it is sent in, the smallest first.
+/// One content in every form it is sent in: the smaller of the compressed ones first, the identity last.
 #[derive(Debug, Clone)]
 pub struct Body {
     forms: Vec<Form>,
@@ -56,6 +56,7 @@ impl Body {
             forms.push(form(Encoding::Brotli, brotli(&content)));
         }
         forms.push(form(Encoding::Gzip, gzip(&content)));
+        forms.sort_by_key(|form| form.bytes.len());
         forms.push(form(Encoding::Identity, content));
         Body { forms }
     }
