@@ -80,7 +80,7 @@ fn main() {
     let (_cluster, url) = filled(&history);
     let mut client = connect(&url);
     disk(&mut client);
-    all_figures(&mut client);
+    all_figures(&mut client, services);
     start_up(&url, services);
     let api = Api::start(&url);
     api.wait_for_services(services);
@@ -134,7 +134,7 @@ fn disk(client: &mut Client) {
 }
 
 /// All figures of all services as the refresher reads them, against one pass over the history.
-fn all_figures(client: &mut Client) {
+fn all_figures(client: &mut Client, services: u32) {
     let as_of = Utc::now().trunc_subsecs(3);
     assert_eq!(by_the_refresher(client, as_of), by_plain_sql(client, as_of));
     for (processes, helpers) in [("parallel", 2), ("one process", 0)] {
@@ -146,10 +146,34 @@ fn all_figures(client: &mut Client) {
             || milliseconds(timed(|| drop(by_the_refresher(&mut client.borrow_mut(), as_of)))),
         );
         println!(
-            "all figures, plain SQL pass ({processes}) / ours: {:.0} x, at least 75 x at 10 million; {:.0} / {:.1} ms",
+            "all figures, plain SQL pass ({processes}) / a first look: {:.0} x, at least 75 x at 10 million; {:.0} / {:.1} ms",
             pairs.ratio, pairs.ours, pairs.reference
         );
     }
+    client.batch_execute("RESET max_parallel_workers_per_gather").unwrap();
+    let mut known = Known::default();
+    let mut look = |client: &mut Client| {
+        timed(|| {
+            store::read(client, |transaction| known.look(transaction, Utc::now().trunc_subsecs(3)))
+                .map(drop)
+                .unwrap();
+        })
+    };
+    look(client);
+    let client = RefCell::new(client);
+    let pairs = Pairs::measure(
+        5,
+        || milliseconds(timed(|| drop(by_plain_sql(&mut client.borrow_mut(), as_of)))),
+        || {
+            let client = &mut *client.borrow_mut();
+            (0..services).for_each(|n| history::add_check(client, &History::id(n)));
+            milliseconds(look(client))
+        },
+    );
+    println!(
+        "all figures, plain SQL pass / a look after a check of every service: {:.0} x; {:.0} / {:.1} ms",
+        pairs.ratio, pairs.ours, pairs.reference
+    );
 }
 
 /// The first look of a connection: it knows nothing yet.

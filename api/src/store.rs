@@ -17,10 +17,11 @@ use crate::{
     uptime::{Counts, Edge, History, Hours, hour_of},
 };
 
-// Compiling these statements takes longer than running them.
+// Every statement probes indexes for a few rows in their order: to compile it takes longer than to run it, and a bitmap
+// loses the order.
 const BOUND_EVERY_WAIT: &str = "
     SELECT set_config('statement_timeout', '10s', true), set_config('lock_timeout', '3s', true),
-           set_config('jit', 'off', true)";
+           set_config('jit', 'off', true), set_config('enable_bitmapscan', 'off', true)";
 
 // The prober's tables may lie elsewhere than this role's search path leads: until the end of the transaction it leads
 // there, if they exist.
