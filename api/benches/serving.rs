@@ -1,13 +1,15 @@
 //! What a request costs beside nginx, which serves a file of the same bytes: interleaved pairs, while fifty
 //! checks a second arrive and the bytes change each second. Both have one processor, and the other is shared by wrk and
 //! PostgreSQL. Then what the api weighs after a minute of load.
-//! Run with `cargo build --release && cargo bench -p api --bench serving` (`-- ROWS` for another history than ten
-//! thousand checks); needs what `deploy/packages --apt "nginx wrk"` installs.
+//! Run with `cargo build --release && cargo bench -p api --bench serving` (`-- CHECKS` for another history than ten
+//! thousand checks; `-- writers` for five minutes beside two writers at full speed, and whether a count was lost);
+//! needs what `deploy/packages --apt "nginx wrk"` installs.
 // A benchmark writes what the api reads.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{
     fs,
+    io::Write,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -18,8 +20,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use postgres::{Client, NoTls};
-use shared::testing::{Cluster, eventually, free_port, migrate};
+use shared::testing::{
+    Cluster,
+    bench::{Figures, machine, resident_mib},
+    eventually, free_port,
+    history::{History, add_check},
+    migrate,
+};
 use tempfile::TempDir;
 
 const PAIRS: usize = 5;
@@ -38,7 +47,7 @@ const OTHERS: &str = "1";
 
 /// What is asked for, and how.
 struct Case {
-    services: usize,
+    services: u32,
     path: &'static str,
     encoding: &'static str,
 }
@@ -53,6 +62,7 @@ const CASES: [Case; 3] = [
 struct Measured {
     per_second: f64,
     p99_ms: f64,
+    p999_ms: f64,
     /// Of the server's processor time, publishing included: it tells more where others use the machine too.
     request_us: f64,
     /// Nothing, or what went wrong.
@@ -60,54 +70,75 @@ struct Measured {
 }
 
 fn main() {
-    let rows = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(10_000);
+    let arguments: Vec<String> = std::env::args().collect();
+    let checks = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(10_000);
     println!("{}", machine());
     pin_this_process();
     let cluster = Cluster::start(&[]);
+    if arguments.iter().any(|argument| argument == "writers") {
+        return beside_writers(&cluster, checks);
+    }
     for case in CASES {
-        compare(&cluster, &case, rows);
+        let history = History { checks, services: case.services, beat: Duration::from_secs(60) };
+        compare(&cluster, &case, history);
     }
     for services in [50, 10_000] {
-        weigh(&cluster, services, rows);
+        // Hours enough to fill the longest window.
+        let history =
+            History { checks: u64::from(services) * 750, services, beat: Duration::from_secs(3600) };
+        weigh(&cluster, history);
     }
 }
 
-fn compare(cluster: &Cluster, case: &Case, rows: usize) {
-    let monitored = Monitored::start(cluster, case.services, rows);
+fn compare(cluster: &Cluster, case: &Case, history: History) {
+    let monitored = Monitored::start(cluster, history, &[probe]);
+    let (api, nginx) = servers(&monitored, case);
+    let pairs = pairs(&api, &nginx, case, PAIRS, TURN);
+    println!(
+        "\nGET {} {}, {} services, {} checks, {CONNECTIONS} connections",
+        case.path, case.encoding, case.services, history.checks
+    );
+    show(&pairs);
+    println!("  resident {:.1} MiB", resident_mib(api.process.id()));
+}
+
+fn servers(monitored: &Monitored, case: &Case) -> (Api, Nginx) {
     let api = Api::start(&monitored.url);
     api.shows(case.services);
     let body = api.get(case.path, case.encoding).1;
-    let nginx = Nginx::start(case, &body);
-    let mut pairs = Vec::new();
-    for _ in 0..PAIRS {
+    println!("\n{} bytes", body.len());
+    (api, Nginx::start(case, &body))
+}
+
+fn pairs(api: &Api, nginx: &Nginx, case: &Case, count: usize, turn: Duration) -> Vec<(Measured, Measured)> {
+    let pair = |_| {
         let before = api.get(case.path, case.encoding).0;
-        let ours = load(&api.process, &api.address, case.path, case.encoding, TURN);
+        let ours = load(&api.process, &api.address, case.path, case.encoding, turn);
         assert_ne!(api.get(case.path, case.encoding).0, before, "the bytes change");
         // It does not publish on nginx's processor.
         api.signal("STOP");
-        let theirs = load(&nginx.process, &nginx.address, case.path, case.encoding, TURN);
+        let theirs = load(&nginx.process, &nginx.address, case.path, case.encoding, turn);
         api.signal("CONT");
         sleep(Duration::from_secs(1));
-        pairs.push((ours, theirs));
-    }
-    println!(
-        "\nGET {} {}, {} services, {} bytes, {rows} rows, {CONNECTIONS} connections",
-        case.path,
-        case.encoding,
-        case.services,
-        body.len()
-    );
-    for (ours, theirs) in &pairs {
-        println!("  ours {}   nginx {}", told(ours), told(theirs));
-    }
-    println!("  rate {}", ratios(&pairs, |measured| measured.per_second));
-    println!("  p99  {}", ratios(&pairs, |measured| measured.p99_ms));
-    println!("  processor per request {}", ratios(&pairs, |measured| measured.request_us));
-    println!("  resident {:.1} MiB", api.mebibytes("VmRSS:"));
+        (ours, theirs)
+    };
+    (0..count).map(pair).collect()
 }
 
-fn weigh(cluster: &Cluster, services: usize, rows: usize) {
-    let monitored = Monitored::start(cluster, services, rows);
+fn show(pairs: &[(Measured, Measured)]) {
+    for (ours, theirs) in pairs {
+        println!("  ours {}   nginx {}", told(ours), told(theirs));
+    }
+    let ratio = |of: fn(&Measured) -> f64| {
+        Figures::new(pairs.iter().map(|(ours, theirs)| of(ours) / of(theirs)).collect())
+    };
+    println!("  ours/nginx: rate {}, p99 {}", ratio(|m| m.per_second), ratio(|m| m.p99_ms));
+    println!("  ours/nginx: p99.9 {}, processor {}", ratio(|m| m.p999_ms), ratio(|m| m.request_us));
+}
+
+fn weigh(cluster: &Cluster, history: History) {
+    let services = history.services;
+    let monitored = Monitored::start(cluster, history, &[probe]);
     let api = Api::start(&monitored.url);
     api.shows(services);
     let turn = WEIGHED_AFTER / 4;
@@ -116,20 +147,51 @@ fn weigh(cluster: &Cluster, services: usize, rows: usize) {
     {
         let measured = load(&api.process, &api.address, path, encoding, turn);
         println!(
-            "{services} services, {path} {encoding}, {} bytes: {:.0}/s, resident {:.1} MiB, most {:.1} MiB{}",
+            "{services} services, {path} {encoding}, {} bytes: {:.0}/s, resident {:.1} MiB{}",
             api.get(path, encoding).1.len(),
             measured.per_second,
-            api.mebibytes("VmRSS:"),
-            api.mebibytes("VmHWM:"),
+            resident_mib(api.process.id()),
             measured.errors
         );
     }
 }
 
+/// Five minutes of requests beside two writers that write the same services in opposite orders.
+fn beside_writers(cluster: &Cluster, checks: u64) {
+    let [case, ..] = CASES;
+    let history = History { checks, services: case.services, beat: Duration::from_secs(60) };
+    let monitored = Monitored::start(cluster, history, &[write_up, write_down]);
+    let (api, nginx) = servers(&monitored, &case);
+    let pairs = pairs(&api, &nginx, &case, 10, Duration::from_secs(15));
+    println!("\nGET {} beside two writers, {CONNECTIONS} connections", case.path);
+    show(&pairs);
+    let url = monitored.url.clone();
+    drop(monitored);
+    let counted =
+        "SELECT (SELECT count(*) FROM service_checks), (SELECT sum(total)::bigint FROM status_rollups),
+                          (SELECT sum(total)::bigint FROM status_totals)";
+    let row = Client::connect(&url, NoTls).unwrap().query_one(counted, &[]).unwrap();
+    let (raw, rollups, totals): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+    println!("{raw} checks at the end, counted by the hour {rollups}, in all {totals}");
+    assert_eq!((raw, raw), (rollups, totals), "a count was lost");
+    eventually("the api shows every one", || {
+        let status = String::from_utf8(api.get("/api/status", "identity").1).unwrap();
+        let totals = status.split("\"total_checks\":").skip(1);
+        totals.map(|rest| rest.split(',').next().unwrap().parse::<i64>().unwrap()).sum::<i64>() == raw
+    });
+}
+
+/// What wrk does not say by itself.
+const REPORT: &str =
+    "done = function(_, latency, _) io.write('99.9% ', latency:percentile(99.9) / 1000, '\\n') end";
+
 fn load(server: &Child, address: &str, path: &str, encoding: &str, time: Duration) -> Measured {
     let before = processor_seconds(server);
+    let mut report = tempfile::NamedTempFile::new().unwrap();
+    report.write_all(REPORT.as_bytes()).unwrap();
     let output = Command::new("wrk")
-        .args(["-t1", "--latency", "--timeout", "30s"])
+        .args(["-t1", "--latency", "--timeout", "30s", "-s"])
+        .arg(report.path())
         .args(["-c", &CONNECTIONS.to_string(), "-d", &format!("{}s", time.as_secs())])
         .args(["-H", &format!("Accept-Encoding: {encoding}"), &format!("{address}{path}")])
         .output()
@@ -146,6 +208,7 @@ fn load(server: &Child, address: &str, path: &str, encoding: &str, time: Duratio
     Measured {
         per_second: after("Requests/sec:").parse().unwrap(),
         p99_ms: milliseconds(&after("99%")),
+        p999_ms: after("99.9%").parse().unwrap(),
         request_us: (processor_seconds(server) - before) * 1e6 / requests.unwrap(),
         errors,
     }
@@ -168,95 +231,78 @@ fn milliseconds(text: &str) -> f64 {
     number.parse::<f64>().unwrap() * factor
 }
 
-fn told(Measured { per_second, p99_ms, request_us, errors }: &Measured) -> String {
-    format!("{per_second:>8.0}/s p99 {p99_ms:>6.2} ms {request_us:>5.1} µs{errors}")
-}
-
-/// The median of ours to theirs, and between which it lies.
-fn ratios(pairs: &[(Measured, Measured)], of: impl Fn(&Measured) -> f64) -> String {
-    let mut ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| of(ours) / of(theirs)).collect();
-    ratios.sort_by(f64::total_cmp);
-    format!(
-        "ours/nginx: median {:.2} ({:.2}..{:.2})",
-        ratios[ratios.len() / 2],
-        ratios[0],
-        ratios[ratios.len() - 1]
-    )
+fn told(Measured { per_second, p99_ms, p999_ms, request_us, errors }: &Measured) -> String {
+    format!("{per_second:>8.0}/s p99 {p99_ms:>6.2} p99.9 {p999_ms:>6.2} ms, {request_us:>5.1} µs{errors}")
 }
 
 /// A database with a history, to which checks are added.
 struct Monitored {
     url: String,
     ended: Arc<AtomicBool>,
-    prober: Option<JoinHandle<()>>,
+    writers: Vec<JoinHandle<()>>,
 }
 
+type Writer = fn(&mut Client, u32, &AtomicBool);
+
 impl Monitored {
-    fn start(cluster: &Cluster, services: usize, rows: usize) -> Monitored {
+    /// The writers write until it is dropped.
+    fn start(cluster: &Cluster, history: History, writers: &[Writer]) -> Monitored {
         let url = cluster.url(&cluster.empty().name, "postgres");
         let mut client = Client::connect(&url, NoTls).unwrap();
+        history.copy(&mut client, Utc::now());
+        history.index(&mut client);
         migrate(&mut client);
-        fill(&mut client, services, rows);
+        history.publish(&mut client);
+        client.batch_execute("ANALYZE").unwrap();
         let ended = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&ended);
-        let prober = Some(std::thread::spawn(move || probe(&mut client, services, &end)));
-        Monitored { url, ended, prober }
+        let start = |writer: &Writer| {
+            let (writer, ended) = (*writer, Arc::clone(&ended));
+            let mut client = Client::connect(&url, NoTls).unwrap();
+            std::thread::spawn(move || writer(&mut client, history.services, &ended))
+        };
+        let writers = writers.iter().map(start).collect();
+        Monitored { url, ended, writers }
     }
 }
 
 impl Drop for Monitored {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        self.prober.take().into_iter().for_each(|prober| prober.join().unwrap());
+        self.writers.drain(..).for_each(|writer| writer.join().unwrap());
     }
 }
 
-/// Services, and checks of them from forty days ago to now, one in a thousand of which failed.
-fn fill(client: &mut Client, services: usize, rows: usize) {
-    client
-        .execute(
-            "INSERT INTO status_services (id, position, name, group_name, link, interval_ms, timeout_ms,
-                                          slow_after_ms, tries_take_ms, beat)
-             SELECT 's' || n, n, 'Service ' || n, NULL, 'https://s' || n || '.example.org', 3600000, 10000, 5000,
-                    22000, now()
-             FROM generate_series(0, $1::int - 1) AS n",
-            &[&(services as i32)],
-        )
-        .unwrap();
-    client
-        .execute(
-            "INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code)
-             SELECT 's' || n % $1::int, now() - INTERVAL '40 days' * n / $2::int,
-                    CASE WHEN n % 1000 = 0 THEN 'offline' ELSE 'online' END, 20 + n % 300, 200
-             FROM generate_series(0, $2::int - 1) AS n",
-            &[&(services as i32), &(rows as i32)],
-        )
-        .unwrap();
-    client.batch_execute("UPDATE status_services_file SET revision = revision + 1; ANALYZE").unwrap();
-}
-
-/// One check after the other, each [`BEAT`] one, from service to service; and the heartbeat.
-fn probe(client: &mut Client, services: usize, ended: &AtomicBool) {
+/// One check after the other, each [`BEAT`] one, from service to service.
+fn probe(client: &mut Client, services: u32, ended: &AtomicBool) {
     let began = Instant::now();
     for turn in 0u32.. {
         if ended.load(Ordering::Relaxed) {
             return;
         }
-        let id = format!("s{}", turn as usize % services);
+        add_check(client, &History::id(turn % services));
+        sleep((began + BEAT * (turn + 1)).saturating_duration_since(Instant::now()));
+    }
+}
+
+fn write_up(client: &mut Client, services: u32, ended: &AtomicBool) {
+    write(client, &(0..services).map(History::id).collect::<Vec<_>>(), ended);
+}
+
+fn write_down(client: &mut Client, services: u32, ended: &AtomicBool) {
+    write(client, &(0..services).rev().map(History::id).collect::<Vec<_>>(), ended);
+}
+
+/// Batches of 500 checks as fast as they go.
+fn write(client: &mut Client, ids: &[String], ended: &AtomicBool) {
+    let batch: Vec<&String> = ids.iter().cycle().take(500).collect();
+    while !ended.load(Ordering::Relaxed) {
         client
             .execute(
                 "INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code)
-                 VALUES ($1, clock_timestamp(), 'online', $2, 200)",
-                &[&id, &(20 + (turn % 300) as i32)],
+                 SELECT id, clock_timestamp(), 'online', 143, 200 FROM unnest($1::text[]) AS id",
+                &[&batch],
             )
             .unwrap();
-        client
-            .batch_execute(
-                "INSERT INTO status_probers (id, version) VALUES ('00000000-0000-0000-0000-000000000001', 'bench')
-                 ON CONFLICT (id) DO UPDATE SET heartbeat_at = clock_timestamp()",
-            )
-            .unwrap();
-        sleep((began + BEAT * (turn + 1)).saturating_duration_since(Instant::now()));
     }
 }
 
@@ -276,8 +322,8 @@ impl Api {
         Api { process, address: listening(port) }
     }
 
-    fn shows(&self, services: usize) {
-        let last = format!("\"id\":\"s{}\"", services - 1);
+    fn shows(&self, services: u32) {
+        let last = format!("\"id\":\"{}\"", History::id(services - 1));
         eventually("every service is shown", || {
             String::from_utf8(self.get("/api/status", "identity").1).unwrap().contains(&last)
         });
@@ -295,14 +341,6 @@ impl Api {
     fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
         assert!(sent.success());
-    }
-
-    fn mebibytes(&self, key: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse::<f64>().ok());
-        kib.unwrap() / 1024.0
     }
 }
 
@@ -381,13 +419,4 @@ fn pin_this_process() {
 fn listening(port: u16) -> String {
     eventually("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     format!("http://127.0.0.1:{port}")
-}
-
-fn machine() -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo");
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("?");
-    let cores = std::thread::available_parallelism().unwrap();
-    format!("{model}, {cores} cores, Linux {}", read("/proc/sys/kernel/osrelease").trim())
 }
