@@ -16,7 +16,9 @@ use crate::{
 };
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
-const BATCH: usize = 500;
+/// Checks recorded at once: as many as wait, which is few but for the end of an outage. Then the more the quicker, since
+/// several checks of a service are counted as one.
+const BATCH: usize = 5000;
 /// Before another try where the database will soon answer otherwise, or has no time left to.
 const SHORT_PAUSE: Duration = Duration::from_millis(500);
 /// A server that takes longer to answer nothing at all is frozen.
