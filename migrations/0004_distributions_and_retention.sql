@@ -82,8 +82,11 @@ BEGIN
                     offline = t.offline + EXCLUDED.offline,
                     total = t.total + EXCLUDED.total,
                     revision = t.revision + 1,
-                    recent = GREATEST(t.recent, EXCLUDED.recent),
-                    corrected = CASE WHEN EXCLUDED.recent < t.recent - INTERVAL '1 hour'
+                    -- (Where the newest hour is yet to come, the clock was ahead, and it begins anew.)
+                    recent = CASE WHEN t.recent > clock_timestamp() THEN EXCLUDED.recent
+                             ELSE GREATEST(t.recent, EXCLUDED.recent) END,
+                    corrected = CASE WHEN t.recent > clock_timestamp()
+                                       OR EXCLUDED.recent + INTERVAL '1 hour' < t.recent
                                 THEN t.revision + 1 ELSE t.corrected END;
                 IF NOT FOUND THEN
                     RETURN NULL;

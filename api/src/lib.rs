@@ -3,8 +3,9 @@
 //! [`refresh`], on a thread of its own, looks each second whether anything changed and reads through [`store`] what
 //! did: [`facts`]. [`publish`], on another, lets [`snapshot`] draw the conclusions (with [`uptime`] for the
 //! arithmetic), has them rendered once ([`render`] the page, [`json`] the JSON), compressed once ([`body`]), and puts
-//! the bytes where the [`routes`] find them; [`accept`] tells which form a client wants. A request is answered from those bytes: no SQL, no template, no lock. So a database that is
-//! away means "as of 12:04", never an error, and a visitor costs the same with one check or a hundred million.
+//! the bytes where the [`routes`] find them; [`accept`] tells which form a client wants. A request for either is
+//! answered from those bytes: no SQL, no template, no lock. So a database that is away means "as of 12:04", never an
+//! error, and a visitor costs the same with one check or a hundred million.
 
 pub mod accept;
 pub mod assets;

@@ -118,12 +118,24 @@ impl Publisher {
     /// Publishes until the refresher ends.
     pub fn run(mut self, news: &Receiver<News>) {
         loop {
-            match news.recv_timeout(TICK) {
+            match news.recv_timeout(self.patience(Utc::now())) {
                 Ok(news) => self.hear(news),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            // Only the newest matters where rendering takes longer than reading.
+            news.try_iter().for_each(|news| self.hear(news));
             self.publish(Utc::now());
+        }
+    }
+
+    /// Until the clock may have changed what is shown: a tick, or less where the database is about to count as away.
+    fn patience(&self, now: DateTime<Utc>) -> Duration {
+        let Known::Reading(reading) = &self.known else { return TICK };
+        let age = (now - reading.read_at).to_std().unwrap_or_default();
+        match AWAY_AFTER.saturating_sub(age) {
+            Duration::ZERO => TICK,
+            left => left.min(TICK),
         }
     }
 

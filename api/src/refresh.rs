@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use postgres::{Client, Error, Transaction, error::SqlState, fallible_iterator::FallibleIterator};
 use shared::{Database, Service, database::explain, retry::Retry};
 
@@ -64,6 +64,7 @@ pub fn run(database: &Database, news: &Sender<News>) {
 fn follow(mut client: Client, news: &Sender<News>, retry: &mut Retry) -> Option<String> {
     let mut known = Known::default();
     let hints = store::listen(&mut client).is_ok();
+    let mut woken = false;
     loop {
         let began = Instant::now();
         let (reading, changed) = match look(&mut client, &mut known) {
@@ -74,12 +75,17 @@ fn follow(mut client: Client, news: &Sender<News>, retry: &mut Retry) -> Option<
         if retry.recovered() {
             log::info!("database: back");
         }
-        // What changes after a quiet time is read at once, what goes on changing each second.
+        // What changes after a quiet time is read at once, what goes on changing each second. Who was woken rests too,
+        // whatever it found: anybody may wake it, as often as he likes.
         let rest = LOOK_EVERY.saturating_sub(began.elapsed());
-        if changed || !hints {
+        if changed || woken || !hints {
             std::thread::sleep(rest);
-        } else if let Err(error) = client.notifications().timeout_iter(rest).next() {
-            return Some(explain(&error));
+            woken = false;
+        } else {
+            match client.notifications().timeout_iter(rest).next() {
+                Ok(told) => woken = told.is_some(),
+                Err(error) => return Some(explain(&error)),
+            }
         }
     }
 }
@@ -93,10 +99,18 @@ fn look(client: &mut Client, known: &mut Known) -> Result<(Reading, bool), Error
     loop {
         // Whole milliseconds, so that the figures are exact at the instant that is shown.
         let as_of = Utc::now().trunc_subsecs(3);
-        match store::read(client, |transaction| known.look(transaction, as_of)) {
-            Err(error) if tries < TRIES && is_in_the_way(&error) => tries += 1,
-            seen => return seen,
+        let seen = store::read(client, |transaction| {
+            let seen = known.look(transaction, as_of)?;
+            Ok((seen, store::checks_lie_in(transaction)? == known.checks_lie_in))
+        });
+        match seen {
+            Err(error) if tries < TRIES && is_in_the_way(&error) => {}
+            Err(error) => return Err(error),
+            Ok((seen, same)) if same || tries >= TRIES => return Ok(seen),
+            // The table was rewritten while this look waited for it: what it read of it may be nothing.
+            Ok(_) => *known = Known::default(),
         }
+        tries += 1;
     }
 }
 
@@ -110,6 +124,9 @@ fn is_in_the_way(error: &Error) -> bool {
 #[derive(Default)]
 pub struct Known {
     services_revision: Option<i64>,
+    checks_lie_in: Option<u32>,
+    /// The newest heartbeat by the database's clock and by this machine's.
+    heartbeat: Option<(DateTime<Utc>, DateTime<Utc>)>,
     services: Vec<Arc<Service>>,
     watched: HashMap<String, Watched>,
 }
@@ -142,6 +159,7 @@ impl Known {
             *self = Known::default();
             return Ok((self.reading(as_of, false, None), false));
         };
+        self.checks_lie_in = pulse.checks_lie_in;
         let reloaded = self.services_revision != Some(pulse.services_revision);
         if reloaded {
             self.services = store::services(transaction)?;
@@ -151,8 +169,18 @@ impl Known {
         }
         let changed = self.read_changed(transaction, as_of)?;
         self.read_ahead(transaction, hour_of(as_of))?;
-        let heartbeat = pulse.heartbeat_age.map(|age| as_of - age);
+        self.heartbeat = pulse.heartbeat.map(|(at, age)| self.heard(at, as_of - age));
+        let heartbeat = self.heartbeat.map(|(_, by_our_clock)| by_our_clock);
         Ok((self.reading(as_of, true, heartbeat), reloaded || changed))
+    }
+
+    /// A heartbeat by both clocks. The same one seems to come a moment earlier or later from look to look, by the way
+    /// to the database: then it is when it was.
+    fn heard(&self, at: DateTime<Utc>, by_our_clock: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+        let same = |(known, instant): &(DateTime<Utc>, DateTime<Utc>)| {
+            *known == at && (*instant - by_our_clock).abs() < TimeDelta::seconds(1)
+        };
+        self.heartbeat.filter(same).unwrap_or((at, by_our_clock))
     }
 
     fn read_changed(
@@ -187,7 +215,11 @@ impl Known {
     fn to_read(&self, id: &str, now: Revision, as_of: DateTime<Utc>) -> Option<Extent> {
         let Some(watched) = self.watched.get(id) else { return Some(Extent::All) };
         let (known, upcoming, hour) = (watched.facts.revision, watched.facts.upcoming, hour_of(as_of));
-        let changed = now.revision != known || upcoming.is_some_and(|at| at <= as_of + store::CLOCKS_DIFFER);
+        let latest = as_of + store::CLOCKS_DIFFER;
+        let newest = watched.facts.newest.as_ref().map(|newest| newest.timestamp);
+        // A check of the future whose time has come, or whose time is yet to come again: the clock was set back.
+        let shifted = upcoming.is_some_and(|at| at <= latest) || newest.is_some_and(|at| at > latest);
+        let changed = now.revision != known || shifted;
         // What is recent for a service that is rarely checked may lie where a window begins.
         let reaches_edges = watched.facts.recent - 1 <= hour + 1 - SHORTEST_HOURS;
         let corrected = now.revision < known || now.corrected > known || changed && reaches_edges;
@@ -272,9 +304,8 @@ enum Extent {
 // A test writes what is read.
 #[allow(clippy::disallowed_methods)]
 mod tests {
-    use chrono::TimeDelta;
     use proptest::prelude::*;
-    use shared::testing::Database;
+    use shared::testing::{Database, eventually};
 
     use super::*;
     use crate::uptime::Window;
@@ -504,6 +535,58 @@ mod tests {
                 writer.batch_execute("NOTIFY status_changed, 'once more'").unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_heartbeat_is_when_it_was_however_often_it_is_looked_at() {
+        let database = Database::migrated();
+        let mut writer = database.connect();
+        let beat = "INSERT INTO status_probers (id, version) VALUES (gen_random_uuid(), '0')";
+        writer.batch_execute(beat).unwrap();
+        let (mut client, mut known) = (database.connect(), Known::default());
+        let first = look(&mut client, &mut known).unwrap().0.heartbeat;
+        assert!((0..20).all(|_| look(&mut client, &mut known).unwrap().0.heartbeat == first));
+        writer.batch_execute(beat).unwrap();
+        assert!(look(&mut client, &mut known).unwrap().0.heartbeat > first);
+    }
+
+    #[test]
+    fn a_look_that_waits_for_a_table_which_is_written_anew_does_not_take_it_for_empty() {
+        let database = Database::migrated();
+        let mut writer = database.connect();
+        writer
+            .batch_execute(
+                "INSERT INTO status_services VALUES ('main', 0, 'main', NULL, NULL, 60000, 1000, 500, 1000, now());
+                 INSERT INTO service_checks (service_id, status) VALUES ('main', 'online')",
+            )
+            .unwrap();
+        let mut rewrite = writer.transaction().unwrap();
+        rewrite
+            .batch_execute("ALTER TABLE service_checks ALTER COLUMN error TYPE text USING error || ''")
+            .unwrap();
+        let mut client = database.connect();
+        let looking = std::thread::spawn(move || look(&mut client, &mut Known::default()).unwrap().0);
+        let waiting = "SELECT FROM pg_locks WHERE relation = 'service_checks'::regclass AND NOT granted";
+        eventually("the look waits", || rewrite.query_opt(waiting, &[]).unwrap().is_some());
+        rewrite.commit().unwrap();
+        let reading = looking.join().unwrap();
+        assert_eq!(reading.services[0].1.newest.as_ref().unwrap().status, shared::Status::Online);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_once_makes_one_correction_and_no_more() {
+        let database = Database::migrated();
+        let mut writer = database.connect();
+        let mut corrected = |change: &str| -> bool {
+            writer.batch_execute(change).unwrap();
+            writer
+                .batch_execute("INSERT INTO service_checks (service_id, status) VALUES ('main', 'online')")
+                .unwrap();
+            writer.query_one("SELECT corrected = revision FROM status_totals", &[]).unwrap().get(0)
+        };
+        assert!(!corrected(""));
+        assert!(corrected("UPDATE status_totals SET recent = now() + INTERVAL '1 year'"));
+        assert!(!corrected(""));
     }
 
     #[test]

@@ -355,6 +355,9 @@ mod tests {
         reading.read_at = at(5);
         let later = look(&reading, 5);
         assert!(later.repeats(&shown) && later != shown);
+        let in_between = Known::Reading(reading.clone());
+        let at_nanosecond = |n: i64| assemble(&in_between, at(5) + TimeDelta::nanoseconds(n));
+        assert!((1..5).all(|n| at_nanosecond(n * 1_234_567).repeats(&shown)), "the next turn is when it was");
         for second in [60, 191] {
             reading.heartbeat = Some(at(second));
             assert!(!look(&reading, second).repeats(&shown), "the next turn, then stale");

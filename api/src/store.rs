@@ -33,11 +33,15 @@ const FIND_TABLES: &str = "
           ORDER BY pg_table_is_visible(oid) DESC, oid LIMIT 1) found";
 
 const PULSE: &str = "
-    SELECT (SELECT revision FROM status_services_file),
-           extract(epoch FROM clock_timestamp() - (SELECT max(heartbeat_at) FROM status_probers))::float8";
+    SELECT revision, heartbeat_at, extract(epoch FROM clock_timestamp() - heartbeat_at)::float8,
+           pg_relation_filenode(to_regclass('service_checks'))
+    FROM (SELECT (SELECT revision FROM status_services_file) AS revision,
+                 (SELECT LEAST(GREATEST(max(heartbeat_at), '0001-01-01Z'), '9999-01-01Z')
+                  FROM status_probers HAVING count(*) > 0) AS heartbeat_at) AS pulse";
 
 const SERVICES: &str = "
-    SELECT id::text, name, group_name, link, interval_ms, timeout_ms, slow_after_ms, tries_take_ms, beat
+    SELECT id::text, name, group_name, link, interval_ms, timeout_ms, slow_after_ms, tries_take_ms,
+           LEAST(GREATEST(beat, '0001-01-01Z'), '9999-01-01Z')
     FROM status_services ORDER BY position";
 
 const REVISIONS: &str =
@@ -76,7 +80,7 @@ const FACTS: &str = "
     LEFT JOIN LATERAL (
         SELECT COALESCE((SELECT min(c.timestamp) FROM service_checks c
                          WHERE c.service_id = s.id AND c.timestamp >= r.hour
-                           AND c.timestamp < r.hour + INTERVAL '1 hour'), r.hour) AS timestamp
+                           AND c.timestamp <= r.hour + INTERVAL '3599.999999 s'), r.hour) AS timestamp
         FROM status_rollups r
         WHERE r.service_id = s.id AND r.total > 0
         ORDER BY r.hour LIMIT 1
@@ -113,6 +117,8 @@ const EDGES: &str = "
     ) c
     WHERE c.timestamps IS NOT NULL";
 
+const CHECKS_LIE_IN: &str = "SELECT pg_relation_filenode(to_regclass('service_checks'))";
+
 const LISTEN: &str = "LISTEN status_changed";
 
 /// How far in the future a check may lie and still count as newest: clocks differ.
@@ -139,8 +145,10 @@ pub fn read<T>(
 pub struct Pulse {
     /// Grows with every change of the services in force.
     pub services_revision: i64,
-    /// How old the newest heartbeat of any prober is, by the database's clock.
-    pub heartbeat_age: Option<Duration>,
+    /// The newest heartbeat of any prober and how old it is, both by the database's clock.
+    pub heartbeat: Option<(DateTime<Utc>, TimeDelta)>,
+    /// The file that the checks lie in: another one when the table was rewritten.
+    pub checks_lie_in: Option<u32>,
 }
 
 /// The pulse; `None` where no prober has prepared the database yet.
@@ -152,12 +160,21 @@ pub fn pulse(transaction: &mut Transaction<'_>) -> Result<Option<Pulse>, Error> 
         return Ok(None);
     }
     let row = transaction.query_typed_one(PULSE, &[])?;
-    let age: Option<f64> = row.try_get(1)?;
+    let age = |seconds: f64| TimeDelta::microseconds((seconds.max(0.0) * 1e6) as i64);
     Ok(Some(Pulse {
         services_revision: row.try_get::<_, Option<i64>>(0)?.unwrap_or(0),
-        heartbeat_age: age
-            .map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)),
+        heartbeat: row.try_get::<_, Option<_>>(1)?.zip(row.try_get::<_, Option<f64>>(2)?.map(age)),
+        checks_lie_in: row.try_get(3)?,
     }))
+}
+
+/// The file that the checks lie in by now, not as of the begin of the transaction: who waited for a table that was
+/// rewritten meanwhile found it empty.
+///
+/// # Errors
+/// Those of the database.
+pub fn checks_lie_in(transaction: &mut Transaction<'_>) -> Result<Option<u32>, Error> {
+    transaction.query_typed_one(CHECKS_LIE_IN, &[])?.try_get(0)
 }
 
 /// The services in force, in the order of the page.

@@ -23,7 +23,7 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_secs(60);
-/// A long history that was adopted is left for this long, for what ended meanwhile and what is to be removed.
+/// A long history is left after this long, for what ended meanwhile and for what else there is to do.
 const LONGEST_RUN: Duration = Duration::from_secs(600);
 /// A server that takes longer to answer nothing at all is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
@@ -154,7 +154,9 @@ impl Session {
         let Some(age) = self.age.take() else { return Ok(()) };
         let cutoff = cutoff(now, age);
         if self.removed != Some(cutoff) {
-            let retired = retire(client, now, age, |took| self.age.rest(took * RETENTION_RESTS))?;
+            let end = Instant::now() + LONGEST_RUN;
+            let rest = |took| self.age.rest(took * RETENTION_RESTS) && Instant::now() < end;
+            let retired = retire(client, now, age, rest)?;
             report(&retired, cutoff);
             self.removed = retired.all.then_some(cutoff);
         }
