@@ -118,15 +118,23 @@ impl Publisher {
     /// Publishes until the refresher ends.
     pub fn run(mut self, news: &Receiver<News>) {
         loop {
-            match news.recv_timeout(self.patience(Utc::now())) {
-                Ok(news) => self.hear(news),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            if !self.listen(news) {
+                return;
             }
-            // Only the newest matters where rendering takes longer than reading.
-            news.try_iter().for_each(|news| self.hear(news));
             self.publish(Utc::now());
         }
+    }
+
+    /// Hears all there is to hear, or waits for it within bounds; `false` where nobody will speak again. Only the newest
+    /// matters where rendering takes longer than reading.
+    fn listen(&mut self, news: &Receiver<News>) -> bool {
+        match news.recv_timeout(self.patience(Utc::now())) {
+            Ok(news) => self.hear(news),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        news.try_iter().for_each(|news| self.hear(news));
+        true
     }
 
     /// Until the clock may have changed what is shown: a tick, or less where the database is about to count as away.
@@ -178,7 +186,28 @@ fn render(renderer: &Renderer, snapshot: &Snapshot, now: DateTime<Utc>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+    use crate::facts::Reading;
+
+    #[test]
+    fn readings_that_piled_up_are_one_publish_of_the_newest() {
+        let renderer = Arc::new(Renderer::new("title", "").unwrap());
+        let mut publisher = Publisher::new(renderer, Known::Nothing(Utc::now())).unwrap();
+        let (tell, told) = mpsc::channel();
+        let newest = Utc::now();
+        for seconds in (0..50).rev() {
+            let read_at = newest - TimeDelta::seconds(seconds);
+            let reading = Reading { read_at, prepared: true, heartbeat: None, services: Vec::new() };
+            tell.send(News::Read(reading)).unwrap();
+        }
+        assert!(publisher.listen(&told));
+        assert!(matches!(&publisher.known, Known::Reading(reading) if reading.read_at == newest));
+        assert!(told.try_recv().is_err(), "nothing waits to be published");
+        drop(tell);
+        assert!(!publisher.listen(&told));
+    }
 
     fn snapshot(second: i64) -> Snapshot {
         assemble(&Known::Nothing(DateTime::from_timestamp(second, 0).unwrap()), DateTime::UNIX_EPOCH)

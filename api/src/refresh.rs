@@ -21,7 +21,7 @@ use crate::{
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A server that takes longer to answer nothing at all is frozen.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// A standby cancels a look that is in its way; the next one rarely is.
 const TRIES: u32 = 5;
 /// The hours of the shortest and of the longest window.

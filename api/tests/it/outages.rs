@@ -16,8 +16,8 @@ use shared::testing::{Cluster, Database, within};
 
 use crate::api::{Api, check, heartbeat, publish_service};
 
-/// Ten seconds without a read, and two for a machine that is busy.
-const MARKED_WITHIN: Duration = Duration::from_secs(12);
+/// Ten seconds without a read, and one to publish it and to be asked.
+const MARKED_WITHIN: Duration = Duration::from_secs(11);
 const FRESH_WITHIN: Duration = Duration::from_secs(5);
 
 /// How a database goes away, and how it comes back.
