@@ -112,7 +112,7 @@ fn send(
     cache_control: &'static str,
 ) -> HttpResponse {
     let form = body.best(&Accepted::of(fields(request, header::ACCEPT_ENCODING)));
-    let known = fields(request, header::IF_NONE_MATCH).any(|tags| body.is_named(tags));
+    let known = fields(request, header::IF_NONE_MATCH).any(|tags| form.is_named(tags));
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, form.tag.clone()))
