@@ -38,13 +38,14 @@ GRANT USAGE ON SCHEMA public TO status_api;
 SELECT format('ALTER TABLE %s OWNER TO status_prober', oid::regclass)
 FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND relowner <> 'status_prober'::regrole
-  AND relname IN ('service_checks', 'status_days', 'status_migrations', 'status_probers', 'status_retired',
-                  'status_rollups', 'status_services', 'status_services_file', 'status_totals')
+  AND relname IN ('service_checks', 'status_days', 'status_migrations', 'status_packed', 'status_probers',
+                  'status_retired', 'status_rollups', 'status_services', 'status_services_file', 'status_totals')
 \gexec
 SELECT format('ALTER FUNCTION %s OWNER TO status_prober', oid::regprocedure)
 FROM pg_proc
 WHERE pronamespace = 'public'::regnamespace AND proowner <> 'status_prober'::regrole
-  AND proname IN ('status_count_insert', 'status_count_update', 'status_count_delete', 'status_count_truncate')
+  AND proname IN ('status_count_insert', 'status_count_update', 'status_count_delete', 'status_count_truncate',
+                  'status_pack')
 \gexec
 SELECT format('GRANT SELECT ON %s TO status_api', oid::regclass)
 FROM pg_class

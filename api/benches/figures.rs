@@ -52,8 +52,11 @@ const PLAIN_PASS: &str = "
     FROM (SELECT service_id, timestamp, status = 'online' AS online FROM service_checks) AS checks
     GROUP BY service_id";
 
+/// As the prober's upkeep does after each midnight.
+const PACK: &str = "SELECT status_pack(1000000)";
+
 const SIZES: &str = "
-    SELECT pg_total_relation_size('status_rollups'), pg_total_relation_size('service_checks'),
+    SELECT pg_total_relation_size('status_rollups') + pg_total_relation_size('status_packed'), pg_total_relation_size('service_checks'),
            (SELECT count(*) FROM status_rollups WHERE response_times IS NOT NULL),
            (SELECT count(*) FROM status_rollups)";
 
@@ -98,8 +101,10 @@ fn filled(history: &History) -> (Cluster, String) {
     let indexed = timed(|| history.index(&mut client));
     let adopted = timed(|| migrate(&database.url));
     history.publish(&mut client);
+    (0..history.services).for_each(|n| history::add_check(&mut client, &History::id(n)));
+    let packed = timed(|| drop(client.query_one(PACK, &[]).unwrap()));
     println!(
-        "made in: COPY {copied:.1?}, indexes {indexed:.1?}, adoption by `status-prober migrate` {adopted:.1?}"
+        "made in: COPY {copied:.1?}, indexes {indexed:.1?}, adoption by `status-prober migrate` {adopted:.1?}, packing {packed:.1?}"
     );
     drop(client);
     cluster.start_again_with(&[&DURABLE[..], &["-c", "wal_level=replica", "-c", "work_mem=4MB"]].concat());
@@ -124,7 +129,7 @@ fn disk(client: &mut Client) {
     let row = client.query_one(SIZES, &[]).unwrap();
     let (rollups, checks): (i64, i64) = (row.get(0), row.get(1));
     println!(
-        "rollups on disk, at most 3 % at one a minute   {:.2} % ({:.1} of {:.1} MB; {} of {} summarised)",
+        "statistics on disk, at most 3 % at one a minute   {:.2} % ({:.1} of {:.1} MB; {} of {} summarised)",
         100.0 * rollups as f64 / checks as f64,
         rollups as f64 / 1e6,
         checks as f64 / 1e6,

@@ -94,17 +94,22 @@ const FACTS: &str = "
         ORDER BY timestamp LIMIT 1
     ) u ON TRUE";
 
-// One row a service: a month of hours is quicker sent as arrays.
+// One row a service: days that are over as the prober packed them, unless they were corrected since, and the hours after
+// them as arrays, which are quicker sent than rows.
 const HOURS: &str = "
-    SELECT s.id, h.hours, h.online, h.total
+    SELECT s.id, p.hours, h.hours, h.online, h.total
     FROM unnest($1::text[], $2::timestamptz[]) AS s(id, since)
+    LEFT JOIN LATERAL (
+        SELECT p.until, p.hours FROM status_packed p JOIN status_totals t USING (service_id)
+        WHERE service_id = s.id AND p.revision >= t.corrected AND p.since <= s.since AND p.until > s.since
+    ) p ON TRUE
     CROSS JOIN LATERAL (
         SELECT array_agg(LEAST(hour, '9999-01-01Z')) AS hours, array_agg(online) AS online, array_agg(total) AS total
         FROM (SELECT hour, online, total FROM status_rollups
-              WHERE service_id = s.id AND hour >= s.since AND total > 0
+              WHERE service_id = s.id AND hour >= GREATEST(s.since, p.until) AND total > 0
               ORDER BY hour) AS ascending
     ) h
-    WHERE h.hours IS NOT NULL";
+    WHERE p.hours IS NOT NULL OR h.hours IS NOT NULL";
 
 const EDGES: &str = "
     SELECT s.id, e.hour, c.timestamps, c.online
@@ -281,13 +286,20 @@ pub fn hours(
 }
 
 fn hours_of(row: &Row) -> Result<Hours, Error> {
-    let (hours, online, total): (Vec<DateTime<Utc>>, Vec<i32>, Vec<i32>) =
-        (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-    let counts = online
-        .into_iter()
-        .zip(total)
-        .map(|(online, total)| Counts { online: count(online.into()), total: count(total.into()) });
-    Ok(hours.into_iter().map(hour_of).zip(counts).collect())
+    let packed = row.try_get::<_, Option<&[u8]>>(1)?.unwrap_or_default();
+    let hours = row.try_get::<_, Option<Vec<DateTime<Utc>>>>(2)?.unwrap_or_default();
+    let online = row.try_get::<_, Option<Vec<i32>>>(3)?.unwrap_or_default();
+    let total = row.try_get::<_, Option<Vec<i32>>>(4)?.unwrap_or_default();
+    let counts =
+        |(online, total): (i32, i32)| Counts { online: count(online.into()), total: count(total.into()) };
+    let newer = hours.into_iter().map(hour_of).zip(online.into_iter().zip(total).map(counts));
+    let (packed, _) = packed.as_chunks::<4>();
+    let (packed, _) = packed.as_chunks::<3>();
+    let older = packed.iter().map(|hour| {
+        let [hour, online, total] = hour.map(i32::from_be_bytes);
+        (i64::from(hour), counts((online, total)))
+    });
+    Ok(older.chain(newer).collect())
 }
 
 /// The raw checks of hours of these numbers, by service; none where there is none.

@@ -57,19 +57,20 @@ fn weigh(cluster: &Cluster, days: i64) {
             ))
             .unwrap();
         upkeep::close_hours(&mut client, start + TimeDelta::minutes(62), |_| true).unwrap();
+        upkeep::pack(&mut client, |_| true).unwrap();
     }
     let sizes = "SELECT pg_total_relation_size('service_checks'), pg_total_relation_size('status_rollups'),
-                        pg_total_relation_size('status_totals'),
+                        pg_total_relation_size('status_totals') + pg_total_relation_size('status_packed'),
                         (SELECT avg(length(response_times))::float8 FROM status_rollups WHERE summarised)";
     let row = client.query_one(sizes, &[]).unwrap();
-    let [raw, rollups, totals]: [i64; 3] = std::array::from_fn(|n| row.get(n));
+    let [raw, rollups, others]: [i64; 3] = std::array::from_fn(|n| row.get(n));
     println!(
         "{SERVICES} services, {days} days, a check a minute: service_checks {} MiB, status_rollups {} KiB, \
-         status_totals {} KiB: {:.2} %; an hour's response times are {:.1} bytes",
+         status_totals and status_packed {} KiB: {:.2} %; an hour's response times are {:.1} bytes",
         raw >> 20,
         rollups >> 10,
-        totals >> 10,
-        100.0 * (rollups + totals) as f64 / raw as f64,
+        others >> 10,
+        100.0 * (rollups + others) as f64 / raw as f64,
         row.get::<_, f64>(3)
     );
     remove(&database, days);

@@ -11,7 +11,7 @@ use refinery::{Migration, Runner};
 use shared::database::explain;
 
 /// In order; a file that was released never changes.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__service_checks", include_str!("../../migrations/0001_service_checks.sql")),
     ("V2__services", include_str!("../../migrations/0002_services.sql")),
     ("V3__statistics", include_str!("../../migrations/0003_statistics.sql")),
@@ -19,6 +19,7 @@ const MIGRATIONS: [(&str, &str); 4] = [
         "V4__distributions_and_retention",
         include_str!("../../migrations/0004_distributions_and_retention.sql"),
     ),
+    ("V5__packed_hours", include_str!("../../migrations/0005_packed_hours.sql")),
 ];
 const HISTORY: &str = "status_migrations";
 
@@ -29,9 +30,10 @@ const LOCK_KEY: i64 = 0x7374_6174_7573;
 const CHEAP_TO_WIDEN_BYTES: i64 = 64 << 20;
 
 /// Ours, tables and views; the rest of the schema is somebody else's.
-pub const TABLES: [&str; 8] = [
+pub const TABLES: [&str; 9] = [
     "status_days",
     "status_migrations",
+    "status_packed",
     "status_probers",
     "status_retired",
     "status_rollups",

@@ -1,7 +1,7 @@
-//! What is done with checks after they are recorded: response times of hours that are over are summarised, checks past
-//! an age are removed without changing a figure. In short steps, on a thread and a connection of its own, so that it
-//! may take its time or hang in the database without harm to recording. Nothing here has to be finished: a step is done
-//! or not done, and whoever comes next goes on.
+//! What is done with checks after they are recorded: response times of hours that are over are summarised, days
+//! that are over packed, checks past an age removed without changing a figure. In short steps, on a thread and a
+//! connection of its own, so that it may take its time or hang in the database without harm to recording. Nothing here
+//! has to be finished: a step is done or not done, and whoever comes next goes on.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -36,6 +36,8 @@ const MOST_HOURS: i64 = 1024;
 const STEP: Duration = Duration::from_millis(100);
 /// Checks removed by one step: who records checks of their service meanwhile waits for a part of it.
 const MOST_CHECKS: i64 = 1000;
+/// Services packed by one step, each of which reads a month of rollups.
+const SERVICES_AT_ONCE: i32 = 50;
 /// So many times as long as a step of retention took, nobody waits for it: there is no hurry.
 pub const RETENTION_RESTS: u32 = 3;
 
@@ -151,6 +153,8 @@ impl Session {
         let end = Instant::now() + LONGEST_RUN;
         let hours = close_hours(client, now, |took| self.age.rest(took) && Instant::now() < end)?;
         log::debug!("the response times of {hours} hours are summarised");
+        let end = Instant::now() + LONGEST_RUN;
+        pack(client, |took| self.age.rest(took) && Instant::now() < end)?;
         let Some(age) = self.age.take() else { return Ok(()) };
         let cutoff = cutoff(now, age);
         if self.removed != Some(cutoff) {
@@ -187,6 +191,23 @@ pub fn close_hours(
         newest = closed.oldest;
         most = if took < STEP / 2 { (most * 2).min(MOST_HOURS) } else { most };
         most = if took > STEP { (most / 2).max(1) } else { most };
+    }
+}
+
+/// Packs the hours of every service that has a new day or was corrected since, for who begins to read. `rest` is told
+/// how long each step took and says whether to go on. Gives the number of services.
+///
+/// # Errors
+/// Those of the database.
+pub fn pack(client: &mut Client, mut rest: impl FnMut(Duration) -> bool) -> Result<i64, Error> {
+    let mut services = 0;
+    loop {
+        let began = Instant::now();
+        let Step::Did(packed) = statistics::pack(client, SERVICES_AT_ONCE)? else { return Ok(services) };
+        services += packed;
+        if packed < SERVICES_AT_ONCE.into() || !rest(began.elapsed()) {
+            return Ok(services);
+        }
     }
 }
 

@@ -48,6 +48,8 @@ const SUMMARISE: &str = "
           FROM unnest($1::text[], $2::float8[], $3::bytea[]) AS u(service_id, hour, response_times)) d
     WHERE r.service_id = d.service_id AND r.hour = d.hour";
 
+const PACK: &str = "SELECT status_pack($1)";
+
 // One look into the index for each service, however long its history is.
 const SERVICES_WITH_HOURS_BEFORE: &str = "
     SELECT t.service_id FROM status_totals t
@@ -76,6 +78,10 @@ const OLD_HOURS: &str = "
                            AND c.timestamp <= LEAST(r.hour + INTERVAL '3599.999999 s', $4 + INTERVAL '60 s'))
            ORDER BY hour DESC LIMIT 1)))
     ORDER BY hour LIMIT 200";
+
+// $2: nothing after this is removed. None where that may reach hours that are packed.
+const BEFORE_REMOVING: &str = "
+    SELECT revision, corrected FROM status_totals WHERE service_id = $1 AND $2 < recent - INTERVAL '34 days'";
 
 // Rows that somebody else has locked are left for the next time: while raw rows are locked here nobody is waited for
 // but who counts, as for anybody else's DELETE. The trigger subtracts what is removed.
@@ -109,7 +115,9 @@ const KEEP_COUNTS: &str = "
     )
     UPDATE status_totals t SET
         online = t.online + k.online, degraded = t.degraded + k.degraded, timeout = t.timeout + k.timeout,
-        offline = t.offline + k.offline, total = t.total + k.total
+        offline = t.offline + k.offline, total = t.total + k.total,
+        -- No correction: nothing that anybody still shows by the hour. But somebody else's in between is.
+        corrected = CASE WHEN t.revision = $9 + 1 THEN $10 ELSE t.corrected END
     FROM (SELECT sum(online) AS online, sum(degraded) AS degraded, sum(timeout) AS timeout, sum(offline) AS offline,
                  sum(total) AS total FROM kept) k
     WHERE t.service_id = $1";
@@ -136,7 +144,7 @@ const IN_THE_WAY: &str = "
           AND mode NOT IN ('AccessShareLock', 'RowShareLock')
     ) l USING (pid)";
 
-const FORGET_ROLLUPS: &str = "DELETE FROM status_rollups";
+const FORGET_ROLLUPS: &str = "DELETE FROM status_packed; DELETE FROM status_rollups";
 
 const COUNT_HOURS: &str = "
     INSERT INTO status_rollups (service_id, hour, online, degraded, timeout, offline, total)
@@ -243,6 +251,20 @@ fn response_times(
     Ok(distributions)
 }
 
+/// Packs the hours of at most `most` services that have a new day or were corrected; gives how many it packed.
+///
+/// # Errors
+/// Those of the database; then nothing changed.
+pub fn pack(client: &mut Client, most: i32) -> Result<Step<i64>, Error> {
+    let mut transaction = client.transaction()?;
+    if !take_lock(&mut transaction)? {
+        return Ok(Step::Elsewhere);
+    }
+    let packed = transaction.query_typed_one(PACK, &[(&most, Type::INT4)])?.try_get(0)?;
+    transaction.commit()?;
+    Ok(Step::Did(packed))
+}
+
 /// The services with checks in hours before `cutoff`, or nearly so: what is to stay is for [`retire`] to tell.
 ///
 /// # Errors
@@ -283,11 +305,14 @@ pub fn retire(
     let hours = first_hours(&old, most)?;
     let Some(last) = hours.last() else { return Ok(Step::Nothing) };
     let hours_of = (&hours as &(dyn ToSql + Sync), Type::FLOAT8_ARRAY);
+    let before = transaction
+        .query_typed_opt(BEFORE_REMOVING, &[service_of.clone(), (&cutoff, Type::TIMESTAMPTZ)])?
+        .map_or(Ok((None, None)), |row| Ok::<_, Error>((row.try_get(0)?, row.try_get(1)?)))?;
     let removed = transaction
         .query_typed(REMOVE_CHECKS, &[service_of.clone(), hours_of.clone(), (&most, Type::INT8)])?;
     let kept = kept(&removed)?;
     if !kept.is_empty() {
-        keep_counts(&mut transaction, service, &kept)?;
+        keep_counts(&mut transaction, service, &kept, before)?;
     }
     transaction.execute_typed(FORGET_EMPTY_HOURS, &[service_of, hours_of])?;
     transaction.commit()?;
@@ -339,7 +364,13 @@ fn kept(removed: &[Row]) -> Result<Vec<Kept>, Error> {
     Ok(kept)
 }
 
-fn keep_counts(transaction: &mut Transaction<'_>, service: &str, kept: &[Kept]) -> Result<(), Error> {
+/// `before` are the revision of the total and its last correction before the checks were removed.
+fn keep_counts(
+    transaction: &mut Transaction<'_>,
+    service: &str,
+    kept: &[Kept],
+    before: (Option<i64>, Option<i64>),
+) -> Result<(), Error> {
     let counts: [Vec<i64>; 5] = std::array::from_fn(|n| column(kept, |hour| hour.counts[n]));
     let response_times = column(kept, |hour| hour.response_times.encode());
     let hours = column(kept, |hour| hour.hour);
@@ -347,6 +378,7 @@ fn keep_counts(transaction: &mut Transaction<'_>, service: &str, kept: &[Kept]) 
         vec![(&service, Type::TEXT), (&hours, Type::FLOAT8_ARRAY)];
     values.extend(counts.iter().map(|column| (column as &(dyn ToSql + Sync), Type::INT8_ARRAY)));
     values.push((&response_times, Type::BYTEA_ARRAY));
+    values.extend([(&before.0 as &(dyn ToSql + Sync), Type::INT8), (&before.1, Type::INT8)]);
     transaction.execute_typed(KEEP_COUNTS, &values).map(drop)
 }
 

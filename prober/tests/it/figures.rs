@@ -44,6 +44,7 @@ enum Step {
     Truncate,
     Pass(i64),
     Close,
+    Pack,
     Retire(u64),
     Recount,
 }
@@ -78,7 +79,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Truncate),
         3 => (0..40 * HOUR).prop_map(Step::Pass),
         4 => Just(Step::Close),
-        3 => (0..120_u64).prop_map(Step::Retire),
+        3 => prop_oneof![0..120_u64, 800..1000_u64].prop_map(Step::Retire),
+        3 => Just(Step::Pack),
         1 => Just(Step::Recount),
     ]
 }
@@ -217,6 +219,12 @@ fn take(client: &mut Client, model: &mut Model, now: &mut i64, step: &Step) {
                 "every hour that is over"
             );
         }
+        Step::Pack => {
+            upkeep::pack(client, |_| true).unwrap();
+            let due = "SELECT count(*) FROM status_totals t LEFT JOIN status_packed p USING (service_id)
+                       WHERE recent > '-infinity' AND (p.revision IS NULL OR p.revision < t.corrected)";
+            assert_eq!(client.query_one(due, &[]).unwrap().get::<_, i64>(0), 0, "every service");
+        }
         Step::Retire(hours) => {
             let before = model.here().count();
             let removed =
@@ -283,6 +291,29 @@ fn check(client: &mut Client, model: &Model) {
     let days = stored_counts(client, &epoch("day"), "status_days");
     assert_eq!(days, Model::counts(model.checks.iter(), 24 * HOUR), "days");
     check_response_times(client, model);
+    check_packed(client, model);
+}
+
+/// What is packed and not corrected since is what is counted by the hour.
+fn check_packed(client: &mut Client, model: &Model) {
+    let counted = Model::counts(model.here(), HOUR);
+    let packed = "SELECT service_id, extract(epoch FROM since)::float8, extract(epoch FROM until)::float8, hours
+                  FROM status_packed p JOIN status_totals t USING (service_id) WHERE p.revision >= t.corrected";
+    for row in client.query(packed, &[]).unwrap() {
+        let (service, since, until): (String, i64, i64) =
+            (row.get(0), number(row.get(1)), number(row.get(2)));
+        let inside = |key: &&(String, i64)| key.0 == service && (since..until).contains(&key.1);
+        let expected: Vec<[i64; 3]> = counted
+            .keys()
+            .filter(inside)
+            .map(|key| [key.1 / HOUR, counted[key][0], counted[key][4]])
+            .collect();
+        let numbers = |hour: &[u8]| {
+            std::array::from_fn(|n| i64::from(i32::from_be_bytes(hour[n * 4..][..4].try_into().unwrap())))
+        };
+        let found: Vec<[i64; 3]> = row.get::<_, &[u8]>(3).chunks(12).map(numbers).collect();
+        assert_eq!(found, expected, "packed hours of {service}");
+    }
 }
 
 fn check_response_times(client: &mut Client, model: &Model) {

@@ -16,6 +16,7 @@ const RESTORE: &str = "
     TRUNCATE service_checks, status_rollups, status_totals;
     INSERT INTO status_totals (service_id, online, degraded, timeout, offline, total, revision)
     VALUES ('gone', 9, 0, 0, 0, 9, 41);
+    INSERT INTO status_packed VALUES ('main', 41, '2025-12-01Z', '2026-01-01Z', '');
     COPY service_checks (service_id, timestamp, status, response_time) FROM PROGRAM
         'for n in $(seq 1000); do echo \"main,2026-01-01 $((n % 24)):10Z,online,$n\"; echo \"git,2026-01-02 10:00Z,offline,\"; done' CSV;
     ALTER TABLE service_checks ENABLE TRIGGER USER";
@@ -50,6 +51,7 @@ fn after_a_restore_of_the_data_alone_a_recount_makes_every_figure_right() {
         "{said}"
     );
     assert_counts_are_right(&mut client);
+    assert_eq!(one(&mut client, "SELECT count(*) FROM status_packed"), "0", "nobody knows how old it is");
     let totals = "SELECT string_agg(concat_ws(' ', service_id, online, offline, total), ', ' ORDER BY service_id) FROM status_totals";
     assert_eq!(one(&mut client, totals), "git 0 1000 1000, gone 0 0 0, main 1000 0 1000");
     assert_eq!(

@@ -111,6 +111,52 @@ fn retention_changes_no_figure_and_keeps_the_hours_of_the_newest_checks() {
 }
 
 #[test]
+fn a_day_is_packed_as_soon_as_only_a_correction_can_change_it() {
+    let database = Database::migrated();
+    let mut client = database.connect();
+    let mut packed_after = |change: &str| -> (i64, String) {
+        client.batch_execute(change).unwrap();
+        let packed = upkeep::pack(&mut client, go_on).unwrap();
+        let rows = "SELECT string_agg(concat_ws(' ', (until AT TIME ZONE 'UTC')::date, octet_length(hours) / 12), ', ') FROM status_packed";
+        (packed, client.query_one(rows, &[]).unwrap().get::<_, Option<String>>(0).unwrap_or_default())
+    };
+    let check = |at: &str| {
+        format!(
+            "INSERT INTO service_checks (service_id, timestamp, status) VALUES ('main', '{at}Z', 'online')"
+        )
+    };
+    let was = |packed: i64, rows: &str| (packed, rows.to_owned());
+    assert_eq!(packed_after("SELECT"), was(0, ""), "nobody was checked");
+    assert_eq!(packed_after(&check("2026-03-01 12:00")), was(1, "2026-03-01 0"));
+    assert_eq!(packed_after(&check("2026-03-01 23:59:59.999999")), was(0, "2026-03-01 0"));
+    assert_eq!(
+        packed_after(&check("2026-03-02 00:00")),
+        was(0, "2026-03-01 0"),
+        "the hour before may still get one"
+    );
+    assert_eq!(packed_after(&check("2026-03-01 23:30")), was(0, "2026-03-01 0"));
+    assert_eq!(packed_after(&check("2026-03-02 01:00")), was(1, "2026-03-02 2"));
+    assert_eq!(packed_after(&check("2026-03-02 00:30")), was(0, "2026-03-02 2"));
+    assert_eq!(packed_after(&check("2026-03-01 20:30")), was(1, "2026-03-02 3"), "a correction");
+    assert_eq!(packed_after(&check("2026-04-03 01:00")), was(1, "2026-04-03 2"), "32 days");
+    assert_eq!(packed_after("TRUNCATE service_checks"), was(1, "2026-04-03 0"));
+}
+
+#[test]
+fn old_checks_that_retention_removes_are_no_correction_but_those_that_were_packed_are() {
+    let database = Database::migrated();
+    let mut client = database.connect();
+    for (id, days) in [("ends", 200), ("ends", 190), ("goes on", 200), ("goes on", 0)] {
+        let check = "INSERT INTO service_checks (service_id, timestamp, status) VALUES ($1, now() - $2 * INTERVAL '1 day', 'online')";
+        client.execute(check, &[&id, &f64::from(days)]).unwrap();
+    }
+    upkeep::pack(&mut client, go_on).unwrap();
+    assert_eq!(retire(&mut client), 2);
+    let corrected = "SELECT string_agg(service_id, ', ') FROM status_totals WHERE corrected = revision";
+    assert_eq!(one(&mut client, corrected), "ends");
+}
+
+#[test]
 fn what_is_added_to_a_retired_hour_counts_and_is_retired_too() {
     let database = Database::migrated();
     let mut client = database.connect();
