@@ -4,7 +4,7 @@
 pub mod statistics;
 
 use postgres::{
-    Client, Error, Transaction,
+    Client, Error,
     types::{ToSql, Type},
 };
 use shared::Service;
@@ -26,14 +26,22 @@ const FORGET_THE_GONE: &str =
 
 const HEARTBEAT: &str = "UPDATE status_probers SET heartbeat_at = clock_timestamp() WHERE id = $1";
 
-const LAST_SEQ: &str = "SELECT last_seq FROM status_probers WHERE id = $1 FOR UPDATE";
-
-const INSERT_CHECKS: &str = "
-    INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code, error)
-    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::int[], $5::int[], $6::text[])";
-
-const MOVE_LAST_SEQ: &str =
-    "UPDATE status_probers SET last_seq = $2, heartbeat_at = clock_timestamp() WHERE id = $1";
+// One statement, so that a batch costs one way to the server and back. It waits for whoever else writes for this journal,
+// and then goes by what that one left. $2: the number of the first check; $3: of the last.
+const RECORD: &str = "
+    WITH ledger AS (
+        SELECT last_seq FROM status_probers WHERE id = $1 FOR UPDATE
+    ), inserted AS (
+        INSERT INTO service_checks (service_id, timestamp, status, response_time, status_code, error)
+        SELECT c.service_id, c.timestamp, c.status, c.response_time, c.status_code, c.error
+        FROM ledger CROSS JOIN unnest($4::text[], $5::timestamptz[], $6::text[], $7::int[], $8::int[], $9::text[])
+            WITH ORDINALITY AS c(service_id, timestamp, status, response_time, status_code, error, n)
+        WHERE $2 + n - 1 > ledger.last_seq
+        RETURNING 1
+    ), moved AS (
+        UPDATE status_probers SET last_seq = $3, heartbeat_at = clock_timestamp() WHERE id = $1 AND last_seq < $3
+    )
+    SELECT (SELECT count(*) FROM inserted) FROM ledger";
 
 const DELETE_SERVICES: &str = "DELETE FROM status_services";
 
@@ -72,41 +80,29 @@ pub fn heartbeat(client: &mut Client, journal: Uuid) -> Result<bool, Error> {
 }
 
 /// Records a batch exactly once: only checks past the ledger's `last_seq` are inserted, and it moves, in one
-/// transaction. A lost acknowledgement, a replay or a second connection changes nothing. Gives the number of checks
+/// statement. A lost acknowledgement, a replay or a second connection changes nothing. Gives the number of checks
 /// inserted; `None` where the ledger does not know the journal (any more).
 ///
 /// # Errors
 /// Those of the database; then nothing of the batch was recorded, or all of it and the answer was lost.
 pub fn record(client: &mut Client, journal: Uuid, batch: &Batch) -> Result<Option<usize>, Error> {
-    let mut transaction = client.transaction()?;
-    let Some(ledger) = transaction.query_typed_opt(LAST_SEQ, &[(&journal, Type::UUID)])? else {
-        return Ok(None);
-    };
-    let known = number(ledger.try_get::<_, i64>(0)?).saturating_sub(batch.first_seq.saturating_sub(1));
-    let new = &batch.checks[usize::try_from(known).unwrap_or(usize::MAX).min(batch.checks.len())..];
-    if !new.is_empty() {
-        insert_checks(&mut transaction, new)?;
-        let last_seq = i64::try_from(batch.last_seq()).unwrap_or(i64::MAX);
-        transaction.execute_typed(MOVE_LAST_SEQ, &[(&journal, Type::UUID), (&last_seq, Type::INT8)])?;
-    }
-    transaction.commit()?;
-    Ok(Some(new.len()))
-}
-
-fn insert_checks(transaction: &mut Transaction<'_>, checks: &[shared::Check]) -> Result<(), Error> {
-    transaction
-        .execute_typed(
-            INSERT_CHECKS,
-            &[
-                (&column(checks, |check| check.service_id.as_str()), Type::TEXT_ARRAY),
-                (&column(checks, |check| check.timestamp), Type::TIMESTAMPTZ_ARRAY),
-                (&column(checks, |check| check.status.as_str()), Type::TEXT_ARRAY),
-                (&column(checks, |check| check.response_time_ms), Type::INT4_ARRAY),
-                (&column(checks, |check| check.status_code.map(i32::from)), Type::INT4_ARRAY),
-                (&column(checks, |check| check.error.as_deref()), Type::TEXT_ARRAY),
-            ],
-        )
-        .map(drop)
+    let (checks, seq) = (&batch.checks, |seq: u64| i64::try_from(seq).unwrap_or(i64::MAX));
+    let inserted = client.query_typed_opt(
+        RECORD,
+        &[
+            (&journal, Type::UUID),
+            (&seq(batch.first_seq), Type::INT8),
+            (&seq(batch.last_seq()), Type::INT8),
+            (&column(checks, |check| check.service_id.as_str()), Type::TEXT_ARRAY),
+            (&column(checks, |check| check.timestamp), Type::TIMESTAMPTZ_ARRAY),
+            (&column(checks, |check| check.status.as_str()), Type::TEXT_ARRAY),
+            (&column(checks, |check| check.response_time_ms), Type::INT4_ARRAY),
+            (&column(checks, |check| check.status_code.map(i32::from)), Type::INT4_ARRAY),
+            (&column(checks, |check| check.error.as_deref()), Type::TEXT_ARRAY),
+        ],
+    )?;
+    let Some(row) = inserted else { return Ok(None) };
+    Ok(Some(usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0)))
 }
 
 /// Publishes the services in force, in this order, in place of those before.
