@@ -19,6 +19,8 @@ fn sources(folder: &str) -> Vec<(String, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
+            } else if path.ends_with("tests.rs") {
+                // All of it is tests.
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let program = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
