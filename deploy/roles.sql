@@ -45,7 +45,7 @@ SELECT format('ALTER FUNCTION %s OWNER TO status_prober', oid::regprocedure)
 FROM pg_proc
 WHERE pronamespace = 'public'::regnamespace AND proowner <> 'status_prober'::regrole
   AND proname IN ('status_count_insert', 'status_count_update', 'status_count_delete', 'status_count_truncate',
-                  'status_pack')
+                  'status_pack', 'status_runs')
 \gexec
 SELECT format('GRANT SELECT ON %s TO status_api', oid::regclass)
 FROM pg_class

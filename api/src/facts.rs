@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use shared::{Failure, Service, Status};
 
-use crate::uptime::History;
+use crate::{outages::Outage, series::Series, uptime::History};
 
 /// All that is known of one service.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,12 +16,79 @@ pub struct Facts {
     pub recent: i64,
     /// The counted checks.
     pub history: History,
+    /// What the page shows of the past beside uptime.
+    pub past: Arc<Past>,
     /// The newest check that was not in the future when this was read.
     pub newest: Option<Newest>,
     /// The newest of those that were online.
     pub last_online: Option<DateTime<Utc>>,
     /// The earliest check that was too far in the future: when its time comes, [`Facts::newest`] is another.
     pub upcoming: Option<DateTime<Utc>>,
+}
+
+/// What the page shows of a service's past beside uptime.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    /// The UTC days with checks, by the days since 1970, of the last [`STRIP_DAYS`]: [`DayCounts`].
+    pub days: Series<5>,
+    /// The quarters of UTC days with checks, by their number since 1970, of the last [`SPARK_QUARTERS`]: [`Quarter`].
+    pub quarters: Series<2>,
+    /// The outages of these days, ascending; the newest of a thousand runs.
+    pub outages: Vec<Outage>,
+}
+
+impl Past {
+    /// Whether the first day of a strip that ends with `today` was measured.
+    pub fn reaches_back(&self, today: i64) -> bool {
+        self.days.iter().next().is_some_and(|(first, _)| first <= today + 1 - STRIP_DAYS)
+    }
+}
+
+/// Days that the strip shows, today among them.
+pub const STRIP_DAYS: i64 = 90;
+/// Quarters of a day that the line of response times shows.
+pub const SPARK_QUARTERS: i64 = 28;
+
+/// The checks of a quarter of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarter {
+    /// Their median response time in milliseconds, of the hours that are over; within 5 %.
+    pub median_ms: Option<u64>,
+    /// Those that were not online.
+    pub failed: u64,
+}
+
+impl From<[u64; 2]> for Quarter {
+    fn from([median_and_one, failed]: [u64; 2]) -> Quarter {
+        Quarter { median_ms: median_and_one.checked_sub(1), failed }
+    }
+}
+
+impl From<Quarter> for [u64; 2] {
+    fn from(quarter: Quarter) -> [u64; 2] {
+        [quarter.median_ms.map_or(0, |ms| ms + 1), quarter.failed]
+    }
+}
+
+/// The checks of a day by status; the last is all of them, those with a status that nobody knows too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DayCounts {
+    /// Online checks.
+    pub online: u64,
+    /// Degraded ones.
+    pub degraded: u64,
+    /// Timeouts.
+    pub timeout: u64,
+    /// Offline ones.
+    pub offline: u64,
+    /// All of them.
+    pub total: u64,
+}
+
+impl From<[u64; 5]> for DayCounts {
+    fn from([online, degraded, timeout, offline, total]: [u64; 5]) -> DayCounts {
+        DayCounts { online, degraded, timeout, offline, total }
+    }
 }
 
 /// The newest check of a service.

@@ -5,7 +5,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::{
-    assets,
     snapshot::{Overall, ServiceState, Snapshot, Source},
     uptime::{Percent, Window},
     words,
@@ -14,6 +13,22 @@ use crate::{
 /// The answer of `/api/status` in UTF-8.
 pub fn status(snapshot: &Snapshot) -> Vec<u8> {
     serde_json::to_vec(&Answer::of(snapshot)).expect("strings and numbers always serialise")
+}
+
+/// What an event tells of a change: the answer of `/api/status` with the services alone that changed, in one line. Where
+/// others are shown than before, `complete` says that it has all of them.
+pub fn change(snapshot: &Snapshot, before: &Snapshot) -> Vec<u8> {
+    let ids = |snapshot: &Snapshot| {
+        snapshot.services.iter().map(|state| state.service.id.clone()).collect::<Vec<_>>()
+    };
+    let complete = ids(snapshot) != ids(before);
+    let mut answer = Answer::of(snapshot);
+    if !complete {
+        let changed =
+            snapshot.services.iter().zip(&before.services).filter(|(state, before)| !state.repeats(before));
+        answer.services = changed.map(|(state, _)| Service::of(state)).collect();
+    }
+    serde_json::to_vec(&Change { complete, answer }).expect("strings and numbers always serialise")
 }
 
 /// An instant as everywhere in the JSON and the page: RFC 3339 in UTC with milliseconds.
@@ -28,6 +43,13 @@ pub fn followable(link: &str) -> Option<&str> {
 }
 
 #[derive(Serialize)]
+struct Change<'a> {
+    complete: bool,
+    #[serde(flatten)]
+    answer: Answer<'a>,
+}
+
+#[derive(Serialize)]
 struct Answer<'a> {
     last_check: Option<String>,
     next_check: Option<String>,
@@ -38,8 +60,6 @@ struct Answer<'a> {
     source: &'static str,
     /// Ours: the newest heartbeat of a silent monitor.
     silent_since: Option<String>,
-    /// Ours: another whenever a page drawn from an earlier answer could not be brought up to date in place.
-    layout: String,
     services: Vec<Service<'a>>,
 }
 
@@ -89,7 +109,6 @@ impl<'a> Answer<'a> {
             overall: overall(snapshot.overall),
             source: source(&snapshot.source),
             silent_since: silent_since(&snapshot.source).map(instant),
-            layout: layout(snapshot),
             services: snapshot.services.iter().map(Service::of).collect(),
         }
     }
@@ -123,18 +142,6 @@ impl<'a> Service<'a> {
             interval: service.interval.as_secs_f64(),
         }
     }
-}
-
-/// Tells apart what the page shows beside figures: which services in which order, under which names, links and
-/// headings, checked how often and how strictly, and by which version of the page.
-pub fn layout(snapshot: &Snapshot) -> String {
-    let mut parts = vec![assets::STYLE.name.clone(), assets::SCRIPT.name.clone()];
-    parts.extend(snapshot.services.iter().map(|state| {
-        let shared::Service { id, name, link, group, interval, timeout, slow_after, .. } =
-            state.service.as_ref();
-        format!("{:?}", (id, name, link, group, interval, timeout, slow_after))
-    }));
-    assets::digest(parts.join("\n").as_bytes())
 }
 
 /// The word of an overall state in the JSON and in class names.
@@ -186,13 +193,13 @@ mod tests {
         let expected = concat!(
             r#"{"last_check":"2026-02-12T18:00:03.120Z","next_check":"2026-02-12T20:00:03.120Z","#,
             r#""as_of":"2026-02-12T18:10:00.000Z","overall":"operational","source":"live","silent_since":null,"#,
-            r#""layout":"LAYOUT","services":[{"id":"main","name":"asimonson.com","url":"https://asimonson.com","#,
+            r#""services":[{"id":"main","name":"asimonson.com","url":"https://asimonson.com","#,
             r#""status":"online","response_time":143,"status_code":200,"last_online":"2026-02-12T18:00:03.120Z","#,
             r#""uptime":{"24h":100.0,"7d":99.405,"30d":null,"all_time":99.871},"total_checks":412,"stale":false,"#,
             r#""group":null,"last_check":"2026-02-12T18:00:03.120Z","last_status":"online","failure":null,"#,
             r#""reason":null,"interval":7200.0}]}"#,
         );
-        assert_eq!(text(&snapshot), expected.replace("LAYOUT", &layout(&snapshot)));
+        assert_eq!(text(&snapshot), expected);
     }
 
     #[test]
@@ -250,29 +257,5 @@ mod tests {
             Arc::make_mut(&mut state.service).link = Some(link.into());
             assert!(text(&snapshot(vec![state])).contains("\"url\":null"), "{link}");
         }
-    }
-
-    #[test]
-    fn the_layout_changes_with_what_a_page_cannot_change_in_place() {
-        let with = |change: fn(&mut shared::Service)| {
-            let mut state = main();
-            change(Arc::make_mut(&mut state.service));
-            layout(&snapshot(vec![state]))
-        };
-        let same = with(|_| ());
-        assert_eq!(with(|service| service.beat += chrono::Duration::seconds(1)), same);
-        let changes: [fn(&mut shared::Service); 7] = [
-            |service| service.id = "other".into(),
-            |service| service.name = "other".into(),
-            |service| service.link = None,
-            |service| service.group = Some("other".into()),
-            |service| service.interval *= 2,
-            |service| service.timeout *= 2,
-            |service| service.slow_after *= 2,
-        ];
-        assert!(changes.into_iter().all(|change| with(change) != same));
-        let figures = ServiceState { status: Status::Offline, total_checks: 413, ..main() };
-        assert_eq!(layout(&snapshot(vec![figures])), same);
-        assert_ne!(layout(&snapshot(vec![main(), main()])), same);
     }
 }

@@ -1,9 +1,10 @@
 //! The life of one request, and of the bytes that answer it.
 //!
 //! [`refresh`], on a thread of its own, looks each second whether anything changed and reads through [`store`] what
-//! did: [`facts`]. [`publish`], on another, lets [`snapshot`] draw the conclusions (with [`uptime`] for the
-//! arithmetic), has them rendered once ([`render`] the page, [`json`] the JSON), compressed once ([`body`]), and puts
-//! the bytes where the [`routes`] find them; [`accept`] tells which form a client wants. A request for either is
+//! did: [`facts`], what is [`packed`] of the past among it. [`publish`], on another, lets [`snapshot`] draw the
+//! conclusions (with [`uptime`] for the arithmetic and [`outages`] for what failed), has them rendered once ([`render`]
+//! the page, [`json`] the JSON), compressed once ([`body`]), puts the bytes where the [`routes`] find them, and tells
+//! those who listen ([`events`]); [`accept`] tells which form a client wants. A request for either is
 //! answered from those bytes: no SQL, no template, no lock. So a database that is away means "as of 12:04", never an
 //! error, and a visitor costs the same with one check or a hundred million.
 
@@ -11,14 +12,18 @@ pub mod accept;
 pub mod assets;
 pub mod body;
 pub mod cli;
+pub mod events;
 pub mod facts;
 pub mod json;
+pub mod outages;
+pub mod packed;
 pub mod publish;
 pub mod refresh;
 pub mod render;
 pub mod routes;
 #[cfg(test)]
 mod sample;
+pub mod series;
 pub mod server;
 pub mod snapshot;
 pub mod store;

@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     body::Body,
+    events::Events,
     json,
     refresh::News,
     render::Renderer,
@@ -24,6 +25,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// Figures that nothing changed are shown as of a newer instant this often: twice what the contract asks.
 const RENEW_AFTER: TimeDelta = TimeDelta::seconds(30);
+/// A proxy may give up a stream that nothing comes on for ten seconds.
+const TELL_AT_LEAST_EVERY: Duration = Duration::from_secs(8);
 
 /// What visitors get: rendered and compressed, ready to be sent.
 #[derive(Debug, Clone)]
@@ -32,11 +35,15 @@ pub struct Published {
     pub page: Body,
     /// The JSON of `/api/status`.
     pub status: Body,
+    /// The instant that both are as of, as they tell it.
+    pub as_of: String,
 }
 
 /// Where the publisher puts what the routes hand out; no lock is held on either side.
 #[derive(Debug)]
 pub struct Latest {
+    /// Tells those who listen of each change.
+    pub events: Events,
     published: ArcSwap<Published>,
     readiness: Mutex<Readiness>,
 }
@@ -88,6 +95,7 @@ pub struct Publisher {
     known: Known,
     shown: Snapshot,
     shown_at: DateTime<Utc>,
+    told_at: Instant,
     latest: Arc<Latest>,
 }
 
@@ -104,10 +112,18 @@ impl Publisher {
             _ => "the database was not read yet",
         };
         let latest = Latest {
+            events: Events::default(),
             published: ArcSwap::from_pointee(render(&renderer, &shown, now)?),
             readiness: Mutex::new(Readiness { last_read: None, reason: reason.into() }),
         };
-        Ok(Publisher { renderer, known, shown, shown_at: now, latest: Arc::new(latest) })
+        Ok(Publisher {
+            renderer,
+            known,
+            shown,
+            shown_at: now,
+            told_at: Instant::now(),
+            latest: Arc::new(latest),
+        })
     }
 
     /// Where the routes find it.
@@ -155,13 +171,22 @@ impl Publisher {
     }
 
     fn publish(&mut self, now: DateTime<Utc>) {
+        if self.told_at.elapsed() >= TELL_AT_LEAST_EVERY {
+            self.latest.events.keep_alive();
+            self.told_at = Instant::now();
+        }
         let snapshot = assemble(&self.known, now);
         if !is_news(&snapshot, &self.shown, now - self.shown_at) {
             return;
         }
         match render(&self.renderer, &snapshot, now) {
             Ok(published) => {
+                let as_of = published.as_of.clone();
                 self.latest.published.store(Arc::new(published));
+                if !snapshot.repeats(&self.shown) && self.latest.events.listeners() > 0 {
+                    self.latest.events.tell(&as_of, &json::change(&snapshot, &self.shown));
+                    self.told_at = Instant::now();
+                }
                 self.shown = snapshot;
                 self.shown_at = now;
             }
@@ -181,7 +206,7 @@ fn render(renderer: &Renderer, snapshot: &Snapshot, now: DateTime<Utc>) -> Resul
     let page = Body::new(renderer.page(snapshot, now).map_err(|error| error.to_string())?);
     let status = Body::new(json::status(snapshot));
     log::debug!("{} services rendered and compressed in {:?}", snapshot.services.len(), began.elapsed());
-    Ok(Published { page, status })
+    Ok(Published { page, status, as_of: json::instant(snapshot.as_of) })
 }
 
 #[cfg(test)]

@@ -3,20 +3,22 @@
 //! lose it: nobody waits for it.
 
 use std::{
-    collections::{HashMap, HashSet},
-    ops::RangeInclusive,
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::{Range, RangeInclusive},
     sync::{Arc, mpsc::Sender},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use postgres::{Client, Error, Transaction, error::SqlState, fallible_iterator::FallibleIterator};
-use shared::{Database, Service, database::explain, retry::Retry};
+use shared::{Database, Distribution, Service, database::explain, retry::Retry};
 
 use crate::{
-    facts::{Facts, Reading},
+    facts::{Facts, Past, Quarter, Reading, SPARK_QUARTERS, STRIP_DAYS},
+    outages::{self, Run},
+    series::Series,
     store::{self, Revision},
-    uptime::{Window, hour_of},
+    uptime::{Counts, Hours, Window, hour_of},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +31,10 @@ const SHORTEST_HOURS: i64 = 24;
 const LONGEST_HOURS: i64 = 720;
 /// Services read by one statement: bounds its time and memory.
 const SERVICES_AT_ONCE: usize = 200;
+/// Services whose failed checks are read by one statement: there may be many.
+const UNWELL_AT_ONCE: usize = 5;
+/// Runs of failed checks that are kept of a service, the newest.
+const MOST_RUNS: usize = 1000;
 /// Services per look whose next edges are read before the hour turns, so that nobody waits when it does.
 const AHEAD_AT_ONCE: usize = 20;
 
@@ -139,11 +145,30 @@ pub struct Known {
 #[derive(Default)]
 struct Watched {
     facts: Arc<Facts>,
+    /// The hour of `as_of` when they were read.
+    read_in: i64,
+    /// Ascending; what its outages are made of.
+    runs: Vec<Run>,
     /// The hours of `as_of` for which the facts hold the edges of every window.
     edges_for: Option<RangeInclusive<i64>>,
 }
 
 impl Watched {
+    /// Keeps the runs of hours in which nothing changed, `packed` ones among them. Gives the hour from which on they are
+    /// to be read, and whether that is one whose last run is known, but not how it ended.
+    fn keep_runs(&mut self, packed: Vec<Run>, unchanged: Range<i64>, packed_until: i64) -> (i64, bool) {
+        let hour = |run: &Run| hour_of(run.began);
+        self.runs.retain(|run| unchanged.contains(&hour(run)));
+        self.runs.extend(packed.into_iter().filter(|run| hour(run) >= unchanged.end));
+        let from = unchanged.end.max(packed_until);
+        // What ended it, if anything did, may be another check by now.
+        let open = |run: &&Run| run.after.is_none_or(|after| hour_of(after) >= unchanged.end);
+        let open = self.runs.last().filter(open).map(hour);
+        let from = open.unwrap_or(from);
+        self.runs.retain(|run| hour(run) < from);
+        (from, open.is_some())
+    }
+
     fn has_edges_for(&self, hour: i64) -> bool {
         self.edges_for.as_ref().is_some_and(|hours| hours.contains(&hour))
     }
@@ -237,27 +262,72 @@ impl Known {
         }
     }
 
-    /// Reads what is known of these services again, but for edges, and hours of which no change can have come since.
+    /// Reads what is known of these services again, but for edges, and what no change can have reached since.
     fn read(
         &mut self,
         transaction: &mut Transaction<'_>,
         ids: &[&str],
         as_of: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let begin = hour_of(as_of) - LONGEST_HOURS;
-        let since: Vec<i64> = ids
-            .iter()
-            .map(|id| self.watched.get(*id).map_or(begin, |watched| begin.max(watched.facts.recent - 1)))
-            .collect();
-        let mut hours = store::hours(transaction, ids, &since)?;
+        let shown = Shown::at(as_of);
+        // Whole days, since days are told by their hours.
+        let since: Vec<i64> = ids.iter().map(|id| start_of_day(self.unchanged_until(id, shown))).collect();
+        let mut counted = store::counted(transaction, ids, &since, shown.month, shown.quarter * 6)?;
+        let mut unwell = Vec::new();
+        let facts = store::facts(transaction, ids, as_of)?;
         let since: HashMap<&str, i64> = ids.iter().copied().zip(since).collect();
-        for (id, mut facts) in store::facts(transaction, ids, as_of)? {
+        for (id, mut facts) in facts {
+            let unchanged_until = self.unchanged_until(&id, shown);
             let Some(watched) = self.watched.get_mut(&id) else { continue };
-            let (before, newer) = (&watched.facts.history, hours.remove(&id).unwrap_or_default());
-            let since = since.get(id.as_str()).copied().unwrap_or(begin);
-            facts.history.hours = before.hours.renewed(begin, since, &newer);
-            facts.history.edges.clone_from(&before.edges);
+            let since = since.get(id.as_str()).copied().unwrap_or(unchanged_until);
+            let (before, counted) = (Arc::clone(&watched.facts), counted.remove(&id).unwrap_or_default());
+            facts.history.hours = before.history.hours.renewed(shown.month, since, &counted.hours);
+            facts.history.edges.clone_from(&before.history.edges);
+            let quarters = quarters(&counted.hours, &counted.response_times);
+            let (from, open) =
+                watched.keep_runs(counted.runs, shown.day * 24..unchanged_until, counted.runs_until);
+            let failed = |(hour, counts): (i64, Counts)| hour >= from && counts.online < counts.total;
+            if open || counted.hours.iter().any(failed) {
+                unwell.push((id.clone(), from));
+            }
+            facts.past = Arc::new(Past {
+                days: before.past.days.renewed(shown.day, since.div_euclid(24), &counted.days),
+                quarters: before.past.quarters.renewed(shown.quarter, since.div_euclid(6), &quarters),
+                outages: outages::of(&watched.runs),
+            });
             watched.facts = Arc::new(facts);
+            watched.read_in = hour_of(as_of);
+        }
+        self.read_runs(transaction, &unwell, as_of)
+    }
+
+    /// The number of the hour before which nothing of a service can have changed since it was read.
+    fn unchanged_until(&self, id: &str, shown: Shown) -> i64 {
+        let begin = shown.day * 24;
+        // What lay in the future then was left out.
+        let unchanged = |watched: &Watched| begin.max((watched.facts.recent - 1).min(watched.read_in));
+        self.watched.get(id).map_or(begin, unchanged)
+    }
+
+    /// Reads the runs of failed checks of these services, each from an hour on.
+    fn read_runs(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        unwell: &[(String, i64)],
+        as_of: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let until = as_of + store::CLOCKS_DIFFER;
+        for some in unwell.chunks(UNWELL_AT_ONCE) {
+            let (ids, since): (Vec<&str>, Vec<i64>) =
+                some.iter().map(|(id, since)| (id.as_str(), *since)).unzip();
+            for (id, runs) in store::runs(transaction, &ids, &since, until)? {
+                let Some(watched) = self.watched.get_mut(&id) else { continue };
+                watched.runs.extend(runs);
+                let too_many = watched.runs.len().saturating_sub(MOST_RUNS);
+                watched.runs.drain(..too_many);
+                let past = &mut Arc::make_mut(&mut watched.facts).past;
+                Arc::make_mut(past).outages = outages::of(&watched.runs);
+            }
         }
         Ok(())
     }
@@ -297,6 +367,47 @@ impl Known {
             |service: &Arc<Service>| (Arc::clone(service), facts(&service.id).unwrap_or_default());
         Reading { read_at, prepared, heartbeat, services: self.services.iter().map(with_facts).collect() }
     }
+}
+
+/// What a page that is drawn at an instant shows of the past: where it begins.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    /// The first hour of the longest window.
+    month: i64,
+    /// The first day of the strip.
+    day: i64,
+    /// The first quarter of a day with response times.
+    quarter: i64,
+}
+
+impl Shown {
+    fn at(as_of: DateTime<Utc>) -> Shown {
+        let hour = hour_of(as_of);
+        Shown {
+            month: hour - LONGEST_HOURS,
+            day: hour.div_euclid(24) + 1 - STRIP_DAYS,
+            quarter: hour.div_euclid(6) + 1 - SPARK_QUARTERS,
+        }
+    }
+}
+
+fn start_of_day(hour: i64) -> i64 {
+    hour.div_euclid(24) * 24
+}
+
+/// The quarters of days that these hours, and their response times, are of.
+fn quarters(hours: &Hours, response_times: &[(i64, Distribution)]) -> Series<2> {
+    let mut quarters: BTreeMap<i64, (Distribution, u64)> = BTreeMap::new();
+    for (hour, counts) in hours.iter() {
+        quarters.entry(hour.div_euclid(6)).or_default().1 += counts.total - counts.online.min(counts.total);
+    }
+    for (hour, times) in response_times {
+        quarters.entry(hour.div_euclid(6)).or_default().0.merge(times);
+    }
+    let summed = |(number, (times, failed)): (i64, (Distribution, u64))| {
+        (number, Quarter { median_ms: times.quantile(0.5).map(Into::into), failed }.into())
+    };
+    quarters.into_iter().map(summed).collect()
 }
 
 /// How much of a service is read.

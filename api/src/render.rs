@@ -1,6 +1,7 @@
 //! The page and the error pages as HTML: Tera templates, compiled in and parsed once.
 //! What they are given is made in `view`; what stands in the snapshot is drawn elsewhere.
 
+mod history;
 mod view;
 
 use chrono::{DateTime, Utc};
@@ -82,15 +83,15 @@ impl Renderer {
         let mut parts = frame.split(CARDS);
         html.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
         for (group, after) in page.groups.iter().zip(parts) {
-            group.services.iter().try_for_each(|state| self.card(state, &mut html))?;
+            group.services.iter().try_for_each(|state| self.card(state, snapshot.today, &mut html))?;
             html.extend_from_slice(after.as_bytes());
         }
         Ok(String::from_utf8(html)?)
     }
 
-    fn card(&self, state: &ServiceState, html: &mut Vec<u8>) -> Result<(), tera::Error> {
+    fn card(&self, state: &ServiceState, today: i64, html: &mut Vec<u8>) -> Result<(), tera::Error> {
         let mut context = Context::new();
-        context.insert("card", &view::Card::of(state));
+        context.insert("card", &view::Card::of(state, today));
         self.tera.render_component_to("card", &context, None, true, html)
     }
 
@@ -187,7 +188,7 @@ mod tests {
             let mut state = named("main", "main", None);
             state.uptime[0] = Percent::of(thousandths, 100_000);
             let html = page(&snapshot(vec![state]));
-            assert!(html.contains(&format!("<dd class=\"{class}\" data-window=\"24h\"")), "{thousandths}");
+            assert!(html.contains(&format!("24\u{a0}h</dt><dd class=\"{class}\"")), "{thousandths}");
         }
     }
 

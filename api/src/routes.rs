@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::{
     HttpRequest, HttpResponse, Resource, guard,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, ContentType, HeaderName, HeaderValue},
     },
     web,
@@ -57,6 +57,7 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(read("/status/").to(to_the_page))
         .service(read("/status/assets/{name}").to(asset))
         .service(read("/api/status").to(status))
+        .service(read("/api/status/events").to(events))
         .service(read("/healthz").to(healthy))
         .service(read("/readyz").to(ready));
 }
@@ -95,6 +96,21 @@ async fn page(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
 
 async fn status(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
     send(&request, &shown.latest.published().status, "application/json", FOR_SECONDS)
+}
+
+/// Changes as they happen, until the client or this server ends.
+async fn events(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        // nginx hands on each event at once, without a line of its own configuration.
+        .insert_header(("X-Accel-Buffering", "no"));
+    if request.method() == Method::HEAD {
+        return response.finish();
+    }
+    let stream = shown.latest.events.listen(&shown.latest.published().as_of);
+    response.streaming(stream)
 }
 
 async fn asset(request: HttpRequest, shown: web::Data<Shown>, name: web::Path<String>) -> HttpResponse {

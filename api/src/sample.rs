@@ -8,7 +8,7 @@ use shared::{Service, Status};
 
 use crate::{
     facts::Newest,
-    snapshot::{Overall, ServiceState, Snapshot, Source},
+    snapshot::{Overall, ServiceState, Snapshot, Source, day_of},
     uptime::Percent,
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn main() -> ServiceState {
             failure: None,
         }),
         last_online: Some(timestamp),
+        past: Arc::default(),
         uptime: [Percent::of(1, 1), Percent::of(99_405, 100_000), None, Percent::of(99_871, 100_000)],
         total_checks: 412,
     }
@@ -51,6 +52,7 @@ pub(crate) fn main() -> ServiceState {
 pub(crate) fn snapshot(services: Vec<ServiceState>) -> Snapshot {
     Snapshot {
         as_of: at("2026-02-12T18:10:00Z"),
+        today: day_of(at("2026-02-12T18:10:00Z")),
         source: Source::Live,
         last_check: Some(at("2026-02-12T18:00:03.120Z")),
         next_check: Some(at("2026-02-12T20:00:03.120Z")),

@@ -23,6 +23,7 @@ use shared::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
+    events::Events,
     publish::Publisher,
     refresh,
     render::Renderer,
@@ -85,8 +86,9 @@ pub fn run(listen: &Listen, base_path: &str, title: &str) -> Result<(), String> 
     System::new().block_on(async {
         // Before anybody can know that this process is ready: a signal must find its handler.
         let ends = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        let latest = Arc::clone(&shown.latest);
         let server = serve(listen, shown)?;
-        wait(server, ends).await.map_err(failed)
+        wait(server, ends, &latest.events).await.map_err(failed)
     })
 }
 
@@ -182,7 +184,7 @@ fn explain(listen: &Listen, error: &io::Error) -> String {
     format!("can't listen on {listen}: {advice}")
 }
 
-async fn wait(server: Server, [term, interrupt]: [io::Result<Signal>; 2]) -> io::Result<()> {
+async fn wait(server: Server, [term, interrupt]: [io::Result<Signal>; 2], events: &Events) -> io::Result<()> {
     let (mut term, mut interrupt) = (term?, interrupt?);
     let handle = server.handle();
     let mut served = std::pin::pin!(server);
@@ -193,6 +195,7 @@ async fn wait(server: Server, [term, interrupt]: [io::Result<Signal>; 2]) -> io:
         _ = interrupt.recv() => log::info!("SIGINT: finishing the requests at work"),
     }
     tell(&[NotifyState::Stopping]);
+    events.end();
     // The server does its part of stopping only while it is polled.
     let (_, ended) = tokio::join!(handle.stop(true), served);
     ended

@@ -7,7 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use shared::{Service, Status};
 
 use crate::{
-    facts::{Facts, Newest, Reading},
+    facts::{Facts, Newest, Past, Reading},
     uptime::{Percent, Window},
 };
 
@@ -16,6 +16,8 @@ use crate::{
 pub struct Snapshot {
     /// The instant that the figures hold for: the last time the database was read, or the start of the api.
     pub as_of: DateTime<Utc>,
+    /// The UTC day that the strip of days ends with, in days since 1970.
+    pub today: i64,
     /// What stands behind the figures.
     pub source: Source,
     /// The newest check of the services shown.
@@ -71,6 +73,7 @@ pub fn assemble(known: &Known, now: DateTime<Utc>) -> Snapshot {
 fn empty(source: Source, as_of: DateTime<Utc>) -> Snapshot {
     Snapshot {
         as_of,
+        today: day_of(as_of),
         source,
         last_check: None,
         next_check: None,
@@ -90,12 +93,18 @@ fn from_reading(reading: &Reading, now: DateTime<Utc>) -> Snapshot {
     let next_turns = reading.services.iter().map(|(service, _)| service.next_turn(now));
     Snapshot {
         as_of: reading.read_at,
+        today: day_of(figures_at),
         last_check: services.iter().filter_map(|state| Some(state.newest.as_ref()?.timestamp)).max(),
         next_check: next_turns.filter(|_| alive).min(),
         overall: Overall::of(&statuses),
         source,
         services,
     }
+}
+
+/// The number of a UTC day, in days since 1970.
+pub fn day_of(instant: DateTime<Utc>) -> i64 {
+    instant.timestamp().div_euclid(86_400)
 }
 
 fn source(reading: &Reading, now: DateTime<Utc>) -> Source {
@@ -130,6 +139,7 @@ fn state(
         stale,
         newest: facts.newest.clone(),
         last_online: facts.last_online,
+        past: Arc::clone(&facts.past),
         uptime: facts.history.uptime(figures_at),
         total_checks: facts.history.all_time.total,
     }
@@ -155,6 +165,8 @@ pub struct ServiceState {
     pub newest: Option<Newest>,
     /// When the newest online check began.
     pub last_online: Option<DateTime<Utc>>,
+    /// What the page shows of its past.
+    pub past: Arc<Past>,
     /// Uptime over each window, in the order of [`Window::ALL`]; `None` where the window says nothing.
     pub uptime: [Option<Percent>; 4],
     /// All checks ever.
@@ -164,14 +176,16 @@ pub struct ServiceState {
 impl Snapshot {
     /// Whether the other says the same but for what the clock alone moves: `as_of`, and windows that slide.
     pub fn repeats(&self, other: &Snapshot) -> bool {
-        let sources = (&self.source, self.last_check, self.next_check, self.services.len());
-        sources == (&other.source, other.last_check, other.next_check, other.services.len())
+        let sources =
+            |of: &Snapshot| (of.source.clone(), of.today, of.last_check, of.next_check, of.services.len());
+        sources(self) == sources(other)
             && self.services.iter().zip(&other.services).all(|(state, other)| state.repeats(other))
     }
 }
 
 impl ServiceState {
-    fn repeats(&self, other: &ServiceState) -> bool {
+    /// Whether the other says the same but for windows that slide.
+    pub fn repeats(&self, other: &ServiceState) -> bool {
         let facts = |state: &ServiceState| (state.revision, state.status, state.stale, state.last_online);
         facts(self) == facts(other) && self.newest == other.newest && self.service == other.service
     }

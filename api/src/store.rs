@@ -10,10 +10,13 @@ use postgres::{
     Client, Error, IsolationLevel, Row, Transaction,
     types::{ToSql, Type},
 };
-use shared::{Failure, Service, Status};
+use shared::{Distribution, Failure, Service, Status};
 
 use crate::{
     facts::{Facts, Newest},
+    outages::Run,
+    packed,
+    series::Series,
     uptime::{Counts, Edge, History, Hours, hour_of},
 };
 
@@ -95,21 +98,32 @@ const FACTS: &str = "
     ) u ON TRUE";
 
 // One row a service: days that are over as the prober packed them, unless they were corrected since, and the hours after
-// them as arrays, which are quicker sent than rows.
-const HOURS: &str = "
-    SELECT s.id, p.hours, h.hours, h.online, h.total
+// them as arrays, which are quicker sent than rows. $3: what is packed reaches back as far as is shown; $4: response times
+// of hours from this one on.
+const COUNTED: &str = "
+    SELECT s.id, p.until, p.hours, p.days, p.response_times, p.runs::text,
+           h.hours, h.online, h.degraded, h.timeout, h.offline, h.total, h.response_times
     FROM unnest($1::text[], $2::timestamptz[]) AS s(id, since)
     LEFT JOIN LATERAL (
-        SELECT p.until, p.hours FROM status_packed p JOIN status_totals t USING (service_id)
-        WHERE service_id = s.id AND p.revision >= t.corrected AND p.since <= s.since AND p.until > s.since
+        SELECT p.until, p.hours, p.days, p.response_times, p.runs
+        FROM status_packed p JOIN status_totals t USING (service_id)
+        WHERE service_id = s.id AND p.revision >= t.corrected AND p.since <= $3 AND p.until > s.since
     ) p ON TRUE
     CROSS JOIN LATERAL (
-        SELECT array_agg(LEAST(hour, '9999-01-01Z')) AS hours, array_agg(online) AS online, array_agg(total) AS total
-        FROM (SELECT hour, online, total FROM status_rollups
+        SELECT array_agg(LEAST(hour, '9999-01-01Z')) AS hours, array_agg(online) AS online,
+               array_agg(degraded) AS degraded, array_agg(timeout) AS timeout, array_agg(offline) AS offline,
+               array_agg(total) AS total,
+               array_agg(CASE WHEN summarised AND hour >= $4 THEN response_times END) AS response_times
+        FROM (SELECT * FROM status_rollups
               WHERE service_id = s.id AND hour >= GREATEST(s.since, p.until) AND total > 0
               ORDER BY hour) AS ascending
     ) h
-    WHERE p.hours IS NOT NULL OR h.hours IS NOT NULL";
+    WHERE p.until IS NOT NULL OR h.hours IS NOT NULL";
+
+// $2: the runs in hours from this one on, each of its own service; $3: of checks before this.
+const RUNS: &str = "
+    SELECT s.id, status_runs(s.id, s.since, $3)::text
+    FROM unnest($1::text[], $2::timestamptz[]) AS s(id, since)";
 
 const EDGES: &str = "
     SELECT s.id, e.hour, c.timestamps, c.online
@@ -266,40 +280,108 @@ fn facts_of(row: &Row) -> Result<Facts, Error> {
         newest,
         last_online: row.try_get(6)?,
         upcoming: row.try_get(7)?,
+        ..Facts::default()
     })
 }
 
-/// The counted hours of each of these services from the begin of the hour of that number on; none where there is none.
+/// What is counted of a service, from the begin of an hour on.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Its hours.
+    pub hours: Hours,
+    /// Its UTC days, by the days since 1970: [`crate::facts::DayCounts`]. The first may begin before those hours.
+    pub days: Series<5>,
+    /// The response times of those of its hours that are summarised and lie in the last week, ascending.
+    pub response_times: Vec<(i64, Distribution)>,
+    /// The runs of checks that were not online, in the hours before `runs_until`.
+    pub runs: Vec<Run>,
+    /// The number of an hour; the first of all where none is known.
+    pub runs_until: i64,
+}
+
+/// What is counted of each of these services, from the begin of the hour of that number on: the first of a UTC day. None
+/// where there is nothing. `month` and `week` are the hours that the longest window and the response times begin in.
 ///
 /// # Errors
 /// Those of the database.
-pub fn hours(
+pub fn counted(
     transaction: &mut Transaction<'_>,
     ids: &[&str],
     since: &[i64],
-) -> Result<HashMap<String, Hours>, Error> {
+    month: i64,
+    week: i64,
+) -> Result<HashMap<String, Counted>, Error> {
     let since: Vec<DateTime<Utc>> = since.iter().map(|hour| begin_of(*hour)).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&ids, Type::TEXT_ARRAY), (&since, Type::TIMESTAMPTZ_ARRAY)];
-    let rows = transaction.query_typed(HOURS, &parameters)?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, hours_of(row)?))).collect()
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&ids, Type::TEXT_ARRAY),
+        (&since, Type::TIMESTAMPTZ_ARRAY),
+        (&begin_of(month), Type::TIMESTAMPTZ),
+        (&begin_of(week), Type::TIMESTAMPTZ),
+    ];
+    let rows = transaction.query_typed(COUNTED, &parameters)?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, counted_of(row)?))).collect()
 }
 
-fn hours_of(row: &Row) -> Result<Hours, Error> {
-    let packed = row.try_get::<_, Option<&[u8]>>(1)?.unwrap_or_default();
-    let hours = row.try_get::<_, Option<Vec<DateTime<Utc>>>>(2)?.unwrap_or_default();
-    let online = row.try_get::<_, Option<Vec<i32>>>(3)?.unwrap_or_default();
-    let total = row.try_get::<_, Option<Vec<i32>>>(4)?.unwrap_or_default();
-    let counts =
-        |(online, total): (i32, i32)| Counts { online: count(online.into()), total: count(total.into()) };
-    let newer = hours.into_iter().map(hour_of).zip(online.into_iter().zip(total).map(counts));
-    let (packed, _) = packed.as_chunks::<4>();
-    let (packed, _) = packed.as_chunks::<3>();
-    let older = packed.iter().map(|hour| {
-        let [hour, online, total] = hour.map(i32::from_be_bytes);
-        (i64::from(hour), counts((online, total)))
-    });
-    Ok(older.chain(newer).collect())
+fn counted_of(row: &Row) -> Result<Counted, Error> {
+    let bytes = |column| row.try_get::<_, Option<&[u8]>>(column).map(Option::unwrap_or_default);
+    let newer = newer_hours(row)?;
+    let times = row.try_get::<_, Option<Vec<Option<&[u8]>>>>(12)?.unwrap_or_default();
+    let newer_times = newer.iter().zip(times);
+    let newer_times =
+        newer_times.filter_map(|((hour, _), bytes)| Some((*hour, Distribution::decode(bytes?).ok()?)));
+    let counts = |[online, .., total]: [u64; 5]| Counts { online, total };
+    let older = packed::rows(bytes(2)?).map(|(hour, [online, total])| (hour, Counts { online, total }));
+    Ok(Counted {
+        hours: older.chain(newer.iter().map(|(hour, by_status)| (*hour, counts(*by_status)))).collect(),
+        days: with_hours(packed::rows(bytes(3)?).collect(), &newer),
+        response_times: packed::response_times(bytes(4)?).into_iter().chain(newer_times).collect(),
+        runs: packed::runs(row.try_get::<_, Option<&str>>(5)?.unwrap_or("[]")),
+        runs_until: row.try_get::<_, Option<DateTime<Utc>>>(1)?.map_or(i64::MIN, hour_of),
+    })
+}
+
+/// The hours that are not packed, and their checks by status.
+fn newer_hours(row: &Row) -> Result<Vec<(i64, [u64; 5])>, Error> {
+    let hours = row.try_get::<_, Option<Vec<DateTime<Utc>>>>(6)?.unwrap_or_default();
+    let mut newer: Vec<(i64, [u64; 5])> = hours.into_iter().map(|hour| (hour_of(hour), [0; 5])).collect();
+    for status in 0..5 {
+        let counts = row.try_get::<_, Option<Vec<i32>>>(7 + status)?.unwrap_or_default();
+        newer
+            .iter_mut()
+            .zip(counts)
+            .for_each(|((_, by_status), stored)| by_status[status] = count(stored.into()));
+    }
+    Ok(newer)
+}
+
+/// Days that are packed, and those of the hours after them.
+fn with_hours(mut days: Vec<(i64, [u64; 5])>, hours: &[(i64, [u64; 5])]) -> Series<5> {
+    for (hour, counts) in hours {
+        let day = hour.div_euclid(24);
+        match days.last_mut().filter(|(last, _)| *last == day) {
+            Some((_, sum)) => sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count),
+            None => days.push((day, *counts)),
+        }
+    }
+    days.into_iter().collect()
+}
+
+/// The runs of checks that were not online, of checks before `until`, in the hours of each of these services from that
+/// number on.
+///
+/// # Errors
+/// Those of the database.
+pub fn runs(
+    transaction: &mut Transaction<'_>,
+    ids: &[&str],
+    since: &[i64],
+    until: DateTime<Utc>,
+) -> Result<Vec<(String, Vec<Run>)>, Error> {
+    let since: Vec<DateTime<Utc>> = since.iter().map(|hour| begin_of(*hour)).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&ids, Type::TEXT_ARRAY), (&since, Type::TIMESTAMPTZ_ARRAY), (&until, Type::TIMESTAMPTZ)];
+    let rows = transaction.query_typed(RUNS, &parameters)?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, packed::runs(row.try_get(1)?)))).collect()
 }
 
 /// The raw checks of hours of these numbers, by service; none where there is none.

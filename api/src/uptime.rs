@@ -5,6 +5,8 @@ use std::{cmp::Ordering, num::NonZeroU64};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::series::Series;
+
 /// A stretch of time that ends now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -97,64 +99,32 @@ pub fn hour_of(instant: DateTime<Utc>) -> i64 {
     instant.timestamp().div_euclid(3600)
 }
 
-/// Counted hours, ascending. Ten thousand services have seven million of them, so they are packed: three varints
-/// each, the hours since the one before, all checks, and those that were not online.
+/// Counted hours, ascending, as two counts each: all checks, and those that were not online.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hours(Box<[u8]>);
+pub struct Hours(Series<2>);
 
 impl Hours {
     /// The hours and their counts, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (i64, Counts)> {
-        let (mut rest, mut hour) = (&*self.0, 0_i64);
-        std::iter::from_fn(move || {
-            hour = hour.wrapping_add_unsigned(read_varint(&mut rest)?);
-            let total = read_varint(&mut rest)?;
-            let online = total.saturating_sub(read_varint(&mut rest)?);
-            Some((hour, Counts { online, total }))
-        })
+        self.0
+            .iter()
+            .map(|(hour, [total, failed])| (hour, Counts { online: total.saturating_sub(failed), total }))
     }
 
     /// These hours from `begin` on; from `since` on those of `newer` in their place.
     pub fn renewed(&self, begin: i64, since: i64, newer: &Hours) -> Hours {
-        let older = self.iter().filter(|(hour, _)| (begin..since).contains(hour));
-        older.chain(newer.iter().filter(|(hour, _)| *hour >= since)).collect()
+        Hours(self.0.renewed(begin, since, &newer.0))
     }
 }
 
 impl FromIterator<(i64, Counts)> for Hours {
     /// The hours must ascend.
     fn from_iter<I: IntoIterator<Item = (i64, Counts)>>(hours: I) -> Hours {
-        let (mut packed, mut last) = (Vec::new(), 0_i64);
-        for (hour, counts) in hours {
-            write_varint(&mut packed, hour.wrapping_sub(last).cast_unsigned());
-            write_varint(&mut packed, counts.total);
-            write_varint(&mut packed, counts.total.saturating_sub(counts.online));
-            last = hour;
-        }
-        Hours(packed.into())
+        let pack = |(hour, counts): (i64, Counts)| {
+            (hour, [counts.total, counts.total.saturating_sub(counts.online)])
+        };
+        Hours(hours.into_iter().map(pack).collect())
     }
-}
-
-/// Seven bits a byte, the lowest first; the eighth says that more follow.
-fn write_varint(packed: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        packed.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    packed.push(number as u8);
-}
-
-fn read_varint(packed: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..u64::BITS).step_by(7) {
-        let (byte, rest) = packed.split_first()?;
-        *packed = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    Some(number)
 }
 
 /// The raw checks of an hour that windows begin in.
@@ -321,26 +291,18 @@ mod tests {
     fn hours_take_two_or_three_bytes_each() {
         let minutely = Counts { online: 59, total: 60 };
         let month: Hours = (491_000..491_720).map(|hour| (hour, minutely)).collect();
-        assert!(month.0.len() < 3 * 720 + 10, "{}", month.0.len());
+        assert!(month.0.bytes() < 3 * 720 + 10, "{}", month.0.bytes());
     }
 
     proptest! {
         #[test]
         fn packed_hours_are_what_they_were(
             hours in prop::collection::btree_map(any::<i64>(), (any::<u64>(), any::<u64>()), 0..50),
-            begin in any::<i64>(), since in any::<i64>(),
-            newer in prop::collection::btree_map(any::<i64>(), (any::<u64>(), any::<u64>()), 0..50),
         ) {
             let counts = |(a, b): (u64, u64)| Counts { online: a.min(b), total: a.max(b) };
-            let plain = |hours: BTreeMap<i64, (u64, u64)>| -> Vec<(i64, Counts)> {
-                hours.into_iter().map(|(hour, pair)| (hour, counts(pair))).collect()
-            };
-            let (old, new) = (plain(hours), plain(newer));
-            let (packed, fresh): (Hours, Hours) = (old.iter().copied().collect(), new.iter().copied().collect());
-            prop_assert_eq!(packed.iter().collect::<Vec<_>>(), old.clone());
-            let mut expected: Vec<_> = old.into_iter().filter(|(hour, _)| *hour >= begin && *hour < since).collect();
-            expected.extend(new.into_iter().filter(|(hour, _)| *hour >= since));
-            prop_assert_eq!(packed.renewed(begin, since, &fresh).iter().collect::<Vec<_>>(), expected);
+            let plain: Vec<_> = hours.into_iter().map(|(hour, pair)| (hour, counts(pair))).collect();
+            let packed: Hours = plain.iter().copied().collect();
+            prop_assert_eq!(packed.iter().collect::<Vec<_>>(), plain);
         }
 
         #[test]

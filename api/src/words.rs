@@ -181,6 +181,7 @@ mod tests {
             stale: false,
             newest,
             last_online: None,
+            past: Arc::default(),
             uptime: [None; 4],
             total_checks: 1,
         }

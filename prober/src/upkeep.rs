@@ -36,8 +36,8 @@ const MOST_HOURS: i64 = 1024;
 const STEP: Duration = Duration::from_millis(100);
 /// Checks removed by one step: who records checks of their service meanwhile waits for a part of it.
 const MOST_CHECKS: i64 = 1000;
-/// Services packed by one step, each of which reads a month of rollups.
-const SERVICES_AT_ONCE: i32 = 50;
+/// Services packed by one step, each of which reads three months of rollups, and the checks of hours with failed ones.
+const SERVICES_AT_ONCE: i32 = 5;
 /// So many times as long as a step of retention took, nobody waits for it: there is no hurry.
 pub const RETENTION_RESTS: u32 = 3;
 

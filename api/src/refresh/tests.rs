@@ -1,10 +1,13 @@
 //! Reading bit by bit: what it must equal, and what it must not cost.
 
 use proptest::prelude::*;
-use shared::testing::{Database, eventually};
+use shared::{
+    Status,
+    testing::{Database, eventually},
+};
 
 use super::*;
-use crate::uptime::Window;
+use crate::{outages::Outage, uptime::Window};
 
 /// Eight checks a minute apart around the begin of each window at `as_of`; every third failed.
 fn history(client: &mut Client, as_of: DateTime<Utc>) {
@@ -88,6 +91,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn happen(client: &mut Client, event: &Event, as_of: &mut DateTime<Utc>) {
     let word = |online: &bool| if *online { "online" } else { "offline" };
+    let failed = |age: &i64| ["offline", "timeout", "degraded", "weird"][age.rem_euclid(4) as usize];
     match event {
         Event::Wait(seconds) => *as_of += TimeDelta::seconds(*seconds),
         Event::Insert(service, age, online) => client
@@ -96,7 +100,7 @@ fn happen(client: &mut Client, event: &Event, as_of: &mut DateTime<Utc>) {
                 &[
                     &format!("s{service}"),
                     &(*as_of - TimeDelta::microseconds(age * 1_000_000 + 1)),
-                    &word(online),
+                    &if *online { "online" } else { failed(age) },
                 ],
             )
             .map(drop)
@@ -122,9 +126,73 @@ fn said(reading: &Reading) -> Vec<impl PartialEq + std::fmt::Debug> {
     let of = |facts: &Facts| {
         let all_time = facts.history.all_time;
         let uptime = facts.history.uptime(reading.read_at);
-        (facts.revision, uptime, all_time, facts.history.first_check, facts.newest.clone(), facts.last_online)
+        // What is not shown any more goes when something is read.
+        let (past, shown) = (&facts.past, Shown::at(reading.read_at));
+        let begin = DateTime::from_timestamp(shown.day * 86_400, 0);
+        let past = Past {
+            days: past.days.iter().filter(|(day, _)| *day >= shown.day).collect(),
+            quarters: past.quarters.iter().filter(|(quarter, _)| *quarter >= shown.quarter).collect(),
+            outages: past.outages.iter().filter(|outage| outage.before >= begin).cloned().collect(),
+        };
+        (
+            facts.revision,
+            uptime,
+            all_time,
+            facts.history.first_check,
+            facts.newest.clone(),
+            facts.last_online,
+            past,
+        )
     };
     reading.services.iter().map(|(_, facts)| of(facts)).collect()
+}
+
+/// The outages of a service, by one look at each of its checks.
+fn slow_outages(client: &mut Client, id: &str, as_of: DateTime<Utc>) -> Vec<Outage> {
+    let begin = DateTime::from_timestamp(Shown::at(as_of).day * 86_400, 0).unwrap();
+    let until = as_of + store::CLOCKS_DIFFER;
+    let checks = "SELECT timestamp, status FROM service_checks WHERE service_id = $1 AND timestamp < $2 ORDER BY timestamp, id";
+    let rows = client.query(checks, &[&id, &until]).unwrap();
+    let checks: Vec<(DateTime<Utc>, Status)> =
+        rows.iter().map(|row| (row.get(0), Status::from_word(row.get(1)))).collect();
+    let mut outages: Vec<Outage> = Vec::new();
+    for (n, (at, status)) in checks.iter().enumerate() {
+        let before = n.checked_sub(1).map(|n| checks[n]);
+        let goes_on = before.is_some_and(|(at, status)| status != Status::Online && at >= begin);
+        match outages.last_mut() {
+            Some(last) if goes_on && *status == Status::Online => last.after = Some(*at),
+            Some(last) if goes_on => {
+                let worst = [Status::Offline, Status::Timeout, Status::Degraded];
+                last.status = worst
+                    .into_iter()
+                    .find(|worst| [last.status, *status].contains(worst))
+                    .unwrap_or(Status::Unknown);
+                (last.ended, last.checks) = (*at, last.checks + 1);
+            }
+            _ if *status == Status::Online || *at < begin => {}
+            _ => outages.push(Outage {
+                before: before.filter(|(_, status)| *status == Status::Online).map(|(at, _)| at),
+                began: *at,
+                ended: *at,
+                after: None,
+                checks: 1,
+                status: *status,
+                failure: None,
+            }),
+        }
+    }
+    outages
+}
+
+/// The checks of each day by status.
+fn slow_days(client: &mut Client, id: &str, as_of: DateTime<Utc>) -> Series<5> {
+    let days = "SELECT floor(extract(epoch FROM timestamp) / 86400)::bigint AS day, count(*) FILTER (WHERE status = 'online'),
+            count(*) FILTER (WHERE status = 'degraded'), count(*) FILTER (WHERE status = 'timeout'),
+            count(*) FILTER (WHERE status = 'offline'), count(*)
+        FROM service_checks WHERE service_id = $1 GROUP BY day ORDER BY day";
+    let rows = client.query(days, &[&id]).unwrap();
+    let shown = rows.iter().filter(|row| row.get::<_, i64>(0) >= Shown::at(as_of).day);
+    shown.map(|row| (row.get(0), std::array::from_fn(|n| row.get::<_, i64>(n + 1) as u64))).collect()
 }
 
 proptest! {
@@ -149,6 +217,11 @@ proptest! {
             let (at_once, _) =
                 store::read(&mut client, |transaction| Known::default().look(transaction, as_of)).unwrap();
             prop_assert_eq!(said(&bit_by_bit), said(&at_once), "after {:?} at {}", event, as_of);
+            for (service, facts) in &at_once.services {
+                prop_assert_eq!(&facts.past.days, &slow_days(&mut writer, &service.id, as_of), "after {:?} at {}", event, as_of);
+                let slow = slow_outages(&mut writer, &service.id, as_of);
+                prop_assert_eq!(&facts.past.outages, &slow, "{} after {:?} at {}", &service.id, event, as_of);
+            }
             let mut transaction = writer.transaction().unwrap();
             transaction.batch_execute("DELETE FROM status_packed").unwrap();
             let (unpacked, _) = Known::default().look(&mut transaction, as_of).unwrap();
@@ -181,6 +254,52 @@ fn a_clock_that_is_behind_finds_its_hours_whatever_is_packed() {
         let expected = crate::uptime::Percent::of(online as u64, total as u64);
         assert_eq!(reading.services[0].1.history.uptime(as_of)[2], expected, "{hours} hours behind");
     }
+}
+
+#[test]
+fn a_quarter_of_a_day_has_the_median_of_its_hours_and_its_failed_checks() {
+    let database = Database::migrated();
+    let mut writer = database.connect();
+    let midnight = DateTime::from_timestamp(1_770_000_000 / 86_400 * 86_400, 0).unwrap();
+    let add = |writer: &mut Client, hour: i64, status: &str| {
+        let check = "INSERT INTO service_checks (service_id, timestamp, status) VALUES ('main', $1, $2)";
+        writer.execute(check, &[&(midnight + TimeDelta::hours(hour)), &status]).unwrap();
+    };
+    writer
+        .batch_execute("INSERT INTO status_services VALUES ('main', 0, 'main', NULL, NULL, 60000, 1000, 500, 1000, now())")
+        .unwrap();
+    // Ten days, an hour takes as many ms as its number is, from 0 at midnight ten days ago.
+    for hour in -240..8 {
+        add(&mut writer, hour, if hour.rem_euclid(6) == 1 { "offline" } else { "online" });
+        let mut times = Distribution::default();
+        times.add(i32::try_from(hour + 240).unwrap(), 1);
+        let summarise = "UPDATE status_rollups SET summarised = TRUE, response_times = $1 WHERE hour = $2";
+        writer.execute(summarise, &[&times.encode(), &(midnight + TimeDelta::hours(hour))]).unwrap();
+    }
+    let as_of = midnight + TimeDelta::hours(9);
+    let first = hour_of(midnight).div_euclid(6) - 26;
+    let mut slow: Vec<(i64, Quarter)> = (0..27)
+        .map(|place| {
+            let (least, mut times) = (i32::try_from(place * 6 + 84).unwrap(), Distribution::default());
+            (least..least + 6).for_each(|ms| times.add(ms, 1));
+            (first + place, Quarter { median_ms: times.quantile(0.5).map(Into::into), failed: 1 })
+        })
+        .collect();
+    let mut last = Distribution::default();
+    (246..248).for_each(|ms| last.add(ms, 1));
+    slow.push((first + 27, Quarter { median_ms: last.quantile(0.5).map(Into::into), failed: 1 }));
+    let (mut client, mut known) = (database.connect(), Known::default());
+    let mut look = |known: &mut Known| {
+        let (reading, _) = store::read(&mut client, |transaction| known.look(transaction, as_of)).unwrap();
+        let quarters = reading.services[0].1.past.quarters.iter();
+        quarters.map(|(number, quarter)| (number, Quarter::from(quarter))).collect::<Vec<_>>()
+    };
+    assert_eq!(look(&mut known), slow);
+    writer.batch_execute("SELECT status_pack(1)").unwrap();
+    assert_eq!(look(&mut Known::default()), slow, "packed");
+    add(&mut writer, 7, "offline");
+    slow[27].1 = Quarter { median_ms: Some(246), failed: 2 };
+    assert_eq!(look(&mut known), slow, "an hour that is open again has no response times");
 }
 
 #[test]

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::Status;
 
+use super::history::{self, History, Spark};
 use crate::{
+    facts::STRIP_DAYS,
     json,
     snapshot::{Overall, ServiceState, Snapshot},
     uptime::{Percent, Window},
@@ -26,11 +28,9 @@ const UNGROUPED: &str = "Other services";
 #[derive(Serialize)]
 pub(super) struct Page<'a> {
     now: String,
-    layout: String,
     source: &'static str,
     silent_since: Option<Instant>,
     overall: Banner,
-    all_overalls: [Banner; 4],
     tally: Vec<Count>,
     affected: Vec<Affected<'a>>,
     affected_more: usize,
@@ -107,7 +107,9 @@ pub(super) struct Card<'a> {
     unchecked: bool,
     reason: Option<String>,
     last: Option<Last>,
-    figures: [Figure; 4],
+    history: History,
+    figures: [Figure; 5],
+    spark: Option<Spark>,
 }
 
 #[derive(Serialize)]
@@ -126,7 +128,6 @@ struct Last {
 
 #[derive(Serialize)]
 struct Figure {
-    key: &'static str,
     label: String,
     value: Option<String>,
     tone: &'static str,
@@ -140,12 +141,9 @@ impl<'a> Page<'a> {
         let affected = affected(services);
         Page {
             now: json::instant(now),
-            layout: json::layout(snapshot),
             source: json::source(&snapshot.source),
             silent_since: json::silent_since(&snapshot.source).map(Instant::of),
             overall: Banner::of(snapshot.overall),
-            all_overalls: [Overall::Operational, Overall::Partial, Overall::Major, Overall::Unknown]
-                .map(Banner::of),
             tally: tally(&services.iter().map(|state| state.status).collect::<Vec<_>>()),
             affected_more: affected.len().saturating_sub(NAMED),
             affected: affected.into_iter().take(NAMED).collect(),
@@ -193,7 +191,7 @@ impl Word {
 }
 
 impl<'a> Card<'a> {
-    pub(super) fn of(state: &'a ServiceState) -> Card<'a> {
+    pub(super) fn of(state: &'a ServiceState, today: i64) -> Card<'a> {
         let (service, newest) = (state.service.as_ref(), state.newest.as_ref());
         Card {
             id: &service.id,
@@ -217,7 +215,9 @@ impl<'a> Card<'a> {
             last: newest
                 .filter(|_| state.stale)
                 .map(|newest| Last { at: Instant::of(newest.timestamp), status: Word::of(newest.status) }),
-            figures: Window::ALL.map(|window| Figure::of(window, state)),
+            history: History::of(&state.past, today, &service.name),
+            figures: figures(state, today),
+            spark: Spark::of(&state.past, today),
         }
     }
 }
@@ -230,16 +230,19 @@ impl<'a> Link<'a> {
     }
 }
 
+/// Uptime over each window, and before all time that over the days of the strip.
+fn figures(state: &ServiceState, today: i64) -> [Figure; 5] {
+    let strip = history::uptime(&state.past, today).filter(|_| state.past.reaches_back(today));
+    let of = |window| Figure::of(label(window), state.uptime(window), why_unknown(window));
+    let days = format!("{STRIP_DAYS}\u{a0}d");
+    let why = format!("No check, or less history than {days}");
+    [of(Window::Day), of(Window::Week), of(Window::Month), Figure::of(days, strip, why), of(Window::AllTime)]
+}
+
 impl Figure {
-    fn of(window: Window, state: &ServiceState) -> Figure {
-        let uptime = state.uptime(window);
-        Figure {
-            key: window.key(),
-            label: label(window),
-            value: uptime.map(words::percent),
-            tone: uptime.map_or("unknown", tone),
-            why: why_unknown(window),
-        }
+    fn of(label: String, uptime: Option<Percent>, why: String) -> Figure {
+        let value = uptime.map(words::percent);
+        Figure { label, value, tone: uptime.map_or("unknown", tone), why }
     }
 }
 

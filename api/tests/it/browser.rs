@@ -49,6 +49,8 @@ pub(crate) struct Habits {
     pub(crate) width: u32,
     pub(crate) dark: bool,
     pub(crate) script: bool,
+    /// Whether changes reach the page as they happen; else when it asks.
+    pub(crate) live: bool,
     pub(crate) time_zone: &'static str,
     /// How wrong the visitor's own clock is.
     pub(crate) clock_off_ms: i64,
@@ -58,7 +60,15 @@ pub(crate) struct Habits {
 
 impl Default for Habits {
     fn default() -> Habits {
-        Habits { width: 1440, dark: true, script: true, time_zone: "UTC", clock_off_ms: 0, preferences: &[] }
+        Habits {
+            width: 1440,
+            dark: true,
+            script: true,
+            live: false,
+            time_zone: "UTC",
+            clock_off_ms: 0,
+            preferences: &[],
+        }
     }
 }
 
@@ -238,7 +248,8 @@ impl Visitor {
         let script = Emulation::SetScriptExecutionDisabled { value: !habits.script };
         self.tab.call_method(script).expect("a switch for scripts");
         let first = Page::AddScriptToEvaluateOnNewDocument {
-            source: BEFORE_THE_PAGE.replace("CLOCK_OFF", &habits.clock_off_ms.to_string()),
+            source: BEFORE_THE_PAGE.replace("CLOCK_OFF", &habits.clock_off_ms.to_string())
+                + if habits.live { "" } else { "delete window.EventSource;" },
             world_name: None,
             include_command_line_api: None,
             run_immediately: None,

@@ -5,6 +5,7 @@
 mod api;
 mod browser;
 mod contract;
+mod events;
 mod live;
 mod loss;
 mod oddities;

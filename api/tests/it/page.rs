@@ -127,20 +127,26 @@ fn the_page_refreshes_itself_every_five_minutes_and_keeps_scroll_and_focus() {
 }
 
 #[test]
-fn other_services_bring_the_page_anew_in_the_same_place() {
+fn other_services_come_and_go_in_place() {
     let (site, visitor) = visit_as(&samples::many(20), &Habits { width: 360, ..Habits::default() });
     visitor.eval::<()>(
         "document.querySelector('#refresh button').focus(), void (scrollTo(0, 700), (window.old = 1))",
     );
-    let mut services = samples::many(21).services;
-    services[0] = found(services[0].clone(), Status::Timeout, None, Some(10_000), None);
-    site.show(&samples::snapshot(services));
-    visitor.wait(FIVE_MINUTES);
-    visitor.eventually("the page is new", "!window.old && document.readyState === 'complete'");
-    visitor.eventually("the script has run", "!!document.querySelector('#said').textContent");
-    assert_eq!(visitor.eval::<usize>("document.querySelectorAll('.card').length"), 21);
-    assert_eq!(visitor.eval::<f64>("scrollY"), 700.0);
-    assert!(visitor.eval::<bool>("document.activeElement.matches('#refresh button')"));
+    for count in [21, 3] {
+        let mut services = samples::many(count).services;
+        services[0] = found(services[0].clone(), Status::Timeout, None, Some(10_000), None);
+        let ids: Vec<String> = services.iter().map(|state| format!("s-{}", state.service.id)).collect();
+        site.show(&samples::snapshot(services));
+        visitor.wait(FIVE_MINUTES);
+        visitor
+            .eventually("other services", &format!("document.querySelectorAll('.card').length === {count}"));
+        assert_eq!(
+            visitor.eval::<Vec<String>>("[...document.querySelectorAll('.card')].map((card) => card.id)"),
+            ids
+        );
+        assert_eq!(visitor.eval::<u32>("window.old"), 1, "the page was not loaded anew");
+        assert!(visitor.eval::<bool>("document.activeElement.matches('#refresh button')"));
+    }
     assert_eq!(
         visitor.eval::<String>("document.querySelector('#said').textContent"),
         "service-000.example.org is now Timeout."
@@ -248,7 +254,7 @@ fn names_and_links_that_mean_harm_are_text() {
 #[test]
 fn the_keyboard_alone_reaches_everything_and_sees_where_it_is() {
     let (site, visitor) = visit(&samples::unwell());
-    let expected: usize = visitor.eval("document.querySelectorAll('a[href], button').length");
+    let expected: usize = visitor.eval("document.querySelectorAll('a[href], button, [tabindex]').length");
     let mut walked = Vec::new();
     for _ in 0..expected {
         visitor.press("Tab");

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    facts::Newest,
-    snapshot::{Overall, ServiceState, Snapshot, Source},
+    facts::{Newest, Past, Quarter, SPARK_QUARTERS, STRIP_DAYS},
+    outages::Outage,
+    snapshot::{Overall, ServiceState, Snapshot, Source, day_of},
     uptime::Percent,
 };
 use chrono::{DateTime, Utc};
@@ -25,6 +26,7 @@ pub(crate) fn snapshot(services: Vec<ServiceState>) -> Snapshot {
     let statuses: Vec<Status> = services.iter().map(|state| state.status).collect();
     Snapshot {
         as_of: now(),
+        today: day_of(now()),
         source: Source::Live,
         last_check: services.iter().filter_map(|state| Some(state.newest.as_ref()?.timestamp)).max(),
         next_check: services.iter().map(|state| state.service.next_turn(now())).min(),
@@ -58,9 +60,49 @@ pub(crate) fn online(id: &str, name: &str) -> ServiceState {
             failure: None,
         }),
         last_online: Some(ago(249)),
+        past: Arc::new(past(id)),
         uptime: [Percent::of(12, 12), Percent::of(84, 84), Percent::of(360, 360), Percent::of(1_839, 1_842)],
         total_checks: 1_842,
     }
+}
+
+/// Ninety days of twelve checks each, with the troubles of a service of this id.
+pub(crate) fn past(id: &str) -> Past {
+    let today = day_of(now());
+    let seed = id.bytes().fold(7_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    let chance = |place: i64, of: u64| {
+        (seed ^ place.unsigned_abs().wrapping_mul(0x9e37_79b9)).wrapping_mul(0x2545_f491) >> 7 & 0xff < of
+    };
+    let first = today + 1 - STRIP_DAYS;
+    let mut outages = Vec::new();
+    let days = (first..=today).map(|day| {
+        let total = if day == today { 9 } else { 12 };
+        let (degraded, offline) = (u64::from(chance(day, 8)), u64::from(chance(day + 1000, 5)) * 2);
+        for (count, status) in [(degraded, Status::Degraded), (offline, Status::Offline)] {
+            let at = |seconds: i64| {
+                DateTime::from_timestamp(day * 86_400 + seconds, 0).expect("a day of our time")
+            };
+            if count > 0 {
+                outages.push(Outage {
+                    before: Some(at(7_200)),
+                    began: at(14_400),
+                    ended: at(14_400 + 7_200 * (count.cast_signed() - 1)),
+                    after: Some(at(14_400 + 7_200 * count.cast_signed())),
+                    checks: count,
+                    status,
+                    failure: Some(if count == 1 { Failure::Slow } else { Failure::Connect }),
+                });
+            }
+        }
+        (day, [total - degraded - offline, degraded, 0, offline, total])
+    });
+    let days = days.collect();
+    let quarters = (0..SPARK_QUARTERS).map(|place| {
+        let wave = 120 + seed % 200 + (place.unsigned_abs() * 37 + seed) % 29 * 2;
+        let quarter = Quarter { median_ms: Some(wave), failed: u64::from(chance(place + 5000, 6)) };
+        ((today + 1) * 4 - SPARK_QUARTERS + place, quarter.into())
+    });
+    Past { days, quarters: quarters.take(27).collect(), outages }
 }
 
 /// The same, found in another state.
@@ -98,6 +140,7 @@ pub(crate) fn unchecked(mut state: ServiceState) -> ServiceState {
     state.status = Status::Unknown;
     state.newest = None;
     state.last_online = None;
+    state.past = Arc::default();
     state.uptime = [None; 4];
     state.total_checks = 0;
     state

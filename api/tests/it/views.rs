@@ -15,6 +15,8 @@ use crate::{
     site::Site,
 };
 
+const FIVE_MINUTES: std::time::Duration = std::time::Duration::from_secs(300);
+
 fn visit(snapshot: Snapshot) -> (Site, Visitor) {
     visit_as(snapshot, &Habits::default())
 }
@@ -31,7 +33,7 @@ fn every_figure_is_shown_to_the_digit() {
     assert_eq!(visitor.text("#s-pass .why"), "No data since 10 Feb 2026, 22:00; it was Operational then");
     assert_eq!(visitor.text("#s-main .last"), "HTTP 200 1,842 checks");
     assert_eq!(visitor.text("#s-main .response dd"), "143 ms");
-    assert_eq!(visitor.text("#s-main [data-window=all_time]"), "99.837%");
+    assert_eq!(visitor.text("#s-main .figures div:nth-child(5) dd"), "99.837%");
     assert_eq!(
         visitor.text(".bottom p"),
         "Every service is checked every 2 hours. This page refreshes itself every 5 minutes."
@@ -96,6 +98,65 @@ fn a_page_refreshed_in_place_is_the_page_that_a_new_visitor_gets() {
         old.iter().zip(&new).for_each(|(old, new)| assert_eq!(old, new));
     }
     assert_eq!(old.troubles(), [""; 0]);
+}
+
+#[test]
+fn each_day_of_a_strip_is_told_in_words_by_keyboard_mouse_and_finger() {
+    for (width, first) in [(1440, "Sat 15 Nov"), (360, "Wed 14 Jan")] {
+        let (_site, visitor) = visit_as(samples::well(), &Habits { width, ..Habits::default() });
+        let told = || visitor.eval::<Option<String>>("document.querySelector('.told')?.textContent");
+        let value = || visitor.eval::<String>("document.querySelector('#d-main').ariaValueText");
+        visitor.eval::<()>("document.querySelector('#d-main').focus()");
+        assert!(value().starts_with("Thu 12 Feb: "), "{}", value());
+        for (key, day) in [
+            ("ArrowLeft", "Wed 11 Feb"),
+            ("Home", first),
+            ("ArrowLeft", first),
+            ("End", "Thu 12 Feb"),
+            ("ArrowRight", "Thu 12 Feb"),
+        ] {
+            visitor.press(key);
+            assert!(value().starts_with(&format!("{day}: ")), "{key}: {}", value());
+            assert_eq!(told(), Some(value()));
+            assert!(!visitor.sees("#s-main .axis") && visitor.sees("#s-main .mark"));
+        }
+        visitor.press("ArrowLeft");
+        let before = value();
+        visitor.wait(FIVE_MINUTES);
+        visitor.eventually("the refresh is over", "!document.querySelector('#refresh').ariaBusy");
+        assert_eq!((value(), told()), (before.clone(), Some(before)), "a refresh changes nothing of that");
+        visitor.eval::<()>("document.activeElement.blur()");
+        assert_eq!(told(), None);
+        assert!(visitor.sees("#s-main .axis"));
+
+        visitor.click("#d-git");
+        let clicked = told().unwrap();
+        assert_eq!(visitor.eval::<String>("document.querySelector('#s-git .told').textContent"), clicked);
+        visitor.click("#overall");
+        assert_eq!(told(), None);
+        assert_eq!(visitor.troubles(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_day_with_an_event_is_told_as_its_bar_is() {
+    let (_site, visitor) = visit(samples::many(40));
+    let bars: Vec<Vec<String>> = visitor.eval(
+        "[...document.querySelectorAll('.strip')].map((strip) => [...strip.querySelectorAll('.b-slow, .b-out')].map((b) => b.textContent))",
+    );
+    assert!(bars.iter().flatten().count() > 40);
+    let told: Vec<Vec<String>> = visitor.eval(
+        "[...document.querySelectorAll('.strip')].map((strip) => { \
+           strip.focus(); \
+           const said = [strip.ariaValueText]; \
+           for (let day = 1; day < 90; day++) { \
+             strip.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft', bubbles: true, cancelable: true })); \
+             said.unshift(strip.ariaValueText); \
+           } \
+           return said.filter((words) => !words.includes('100% of')); \
+         })",
+    );
+    assert_eq!(told, bars);
 }
 
 #[test]

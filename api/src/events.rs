@@ -1,0 +1,107 @@
+//! Changes as they happen: one stream for each visitor who listens, fed from one event that is written once for all.
+
+use std::convert::Infallible;
+
+use actix_web::web::Bytes;
+use arc_swap::ArcSwapOption;
+use futures_util::{Stream, stream::unfold};
+use tokio::sync::broadcast::{Receiver, Sender, channel, error::RecvError};
+
+/// Events that a slow visitor may lag behind. One a second at most: then he is told to ask for everything.
+const KEPT: usize = 16;
+/// What nobody reads, so that whoever is in between takes the silence for life.
+const SIGN_OF_LIFE: &[u8] = b":\n\n";
+/// What one who lagged behind, or comes anew, is told: something changed, ask.
+const MISSED: &[u8] = b"event: missed\ndata: {}\n\n";
+
+/// Where changes are told, and heard.
+#[derive(Debug)]
+pub struct Events {
+    /// `None` once nothing is told any more.
+    told: ArcSwapOption<Sender<Bytes>>,
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        Events { told: ArcSwapOption::from_pointee(channel(KEPT).0) }
+    }
+}
+
+impl Events {
+    /// Tells everybody who listens what changed, in JSON, and the instant that it is as of.
+    pub fn tell(&self, as_of: &str, json: &[u8]) {
+        let event = [b"id: ", as_of.as_bytes(), b"\nevent: change\ndata: ", json, b"\n\n"].concat();
+        self.send(event.into());
+    }
+
+    /// Keeps streams alive that nothing happens on.
+    pub fn keep_alive(&self) {
+        self.send(Bytes::from_static(SIGN_OF_LIFE));
+    }
+
+    fn send(&self, event: Bytes) {
+        if let Some(told) = &*self.told.load() {
+            // Nobody may be listening.
+            drop(told.send(event));
+        }
+    }
+
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.told.load().as_ref().map_or(0, |told| told.receiver_count())
+    }
+
+    /// Ends every stream, now and to come.
+    pub fn end(&self) {
+        self.told.store(None);
+    }
+
+    /// A stream of what is told from now on; begins with what is shown now, told by its instant.
+    pub fn listen(&self, as_of: &str) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+        let hello = Bytes::from(format!("retry: 3000\nid: {as_of}\nevent: hello\ndata: {{}}\n\n"));
+        let heard = self.told.load().as_ref().map(|told| told.subscribe());
+        unfold((Some(hello), heard), |(hello, heard)| async move {
+            if let Some(hello) = hello {
+                return Some((Ok(hello), (None, heard)));
+            }
+            let mut heard: Receiver<Bytes> = heard?;
+            let event = match heard.recv().await {
+                Ok(event) => event,
+                Err(RecvError::Lagged(_)) => Bytes::from_static(MISSED),
+                Err(RecvError::Closed) => return None,
+            };
+            Some((Ok(event), (None, Some(heard))))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_lags_behind_is_told_so_and_goes_on_with_the_newest() {
+        let events = Events::default();
+        let mut heard = Box::pin(events.listen("2026"));
+        let hello = heard.next().await.unwrap().unwrap();
+        assert!(hello.ends_with(b"id: 2026\nevent: hello\ndata: {}\n\n"), "{hello:?}");
+        assert_eq!(events.listeners(), 1);
+        for n in 0..KEPT + 5 {
+            events.tell(&n.to_string(), b"{}");
+        }
+        assert_eq!(heard.next().await.unwrap().unwrap(), MISSED);
+        assert!(heard.next().await.unwrap().unwrap().starts_with(b"id: 5\nevent: change\ndata: {}\n"));
+        events.keep_alive();
+        events.end();
+        let rest: Vec<_> = heard.collect().await;
+        assert_eq!(rest.last().unwrap().as_ref().unwrap(), SIGN_OF_LIFE, "what was told is heard to the end");
+        assert_eq!(events.listeners(), 0);
+        assert_eq!(
+            Box::pin(events.listen("2026")).collect::<Vec<_>>().await.len(),
+            1,
+            "who comes late ends at once"
+        );
+    }
+}
