@@ -6,6 +6,7 @@
 --   0 its first check, 1 its last, 2 how many, 3 degraded, 4 timeout and 5 offline ones of them, 6 the first class of
 --   failure told, 7 the check before, 8 whether that one was online, 9 the online check after.
 -- A run goes on in the next one if that begins after the same check (7) as this one ended with (1).
+-- (An adopted table may have any further column: what is not its own is named in full.)
 CREATE FUNCTION status_runs(service TEXT, since TIMESTAMPTZ, until TIMESTAMPTZ) RETURNS JSONB
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT COALESCE(jsonb_agg(jsonb_build_array(
@@ -23,12 +24,12 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
                    r.timeout::bigint AS timeout, r.offline::bigint AS offline, first.failure,
                    NULL::timestamptz AS before, NULL::timestamptz AS after, TRUE AS ends_the_hour
             FROM (SELECT timestamp, substring(error FROM '^([a-z]+)(?:[ :]|$)') AS failure FROM service_checks
-                  WHERE service_id = service AND timestamp >= r.hour AND timestamp < r.hour + INTERVAL '1 hour'
+                  WHERE service_id = status_runs.service AND timestamp >= r.hour AND timestamp < r.hour + INTERVAL '1 hour'
                   ORDER BY timestamp, id LIMIT 1) AS first,
                  (SELECT timestamp FROM service_checks
-                  WHERE service_id = service AND timestamp >= r.hour AND timestamp < r.hour + INTERVAL '1 hour'
+                  WHERE service_id = status_runs.service AND timestamp >= r.hour AND timestamp < r.hour + INTERVAL '1 hour'
                   ORDER BY timestamp DESC LIMIT 1) AS last
-            WHERE r.online = 0 AND r.hour + INTERVAL '1 hour' <= until
+            WHERE r.online = 0 AND r.hour + INTERVAL '1 hour' <= status_runs.until
             UNION ALL
             SELECT min(timestamp) FILTER (WHERE NOT online), max(timestamp) FILTER (WHERE NOT online),
                    count(*) FILTER (WHERE NOT online),
@@ -45,28 +46,31 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
                          -- An online check begins the next run.
                          count(*) FILTER (WHERE status = 'online') OVER (ORDER BY timestamp, id) AS run
                   FROM service_checks
-                  WHERE service_id = service AND timestamp >= r.hour
-                    AND timestamp < LEAST(r.hour + INTERVAL '1 hour', until)) AS raw
-            WHERE r.online > 0 OR r.hour + INTERVAL '1 hour' > until
+                  WHERE service_id = status_runs.service AND timestamp >= r.hour
+                    AND timestamp < LEAST(r.hour + INTERVAL '1 hour', status_runs.until)) AS raw
+            WHERE r.online > 0 OR r.hour + INTERVAL '1 hour' > status_runs.until
             GROUP BY run
         ) c
-        WHERE r.service_id = service AND r.hour >= since AND r.hour < until AND r.online < r.total AND c.checks > 0
+        WHERE r.service_id = status_runs.service AND r.hour >= status_runs.since AND r.hour < status_runs.until AND r.online < r.total AND c.checks > 0
         ORDER BY r.hour DESC, c.began DESC LIMIT 1000
     ) runs
     LEFT JOIN LATERAL (
         SELECT timestamp, status = 'online' AS online FROM service_checks
-        WHERE before IS NULL AND service_id = service AND timestamp < hour AND timestamp > '-infinity'
+        WHERE runs.before IS NULL AND service_id = status_runs.service AND timestamp < runs.hour AND timestamp > '-infinity'
         ORDER BY timestamp DESC, id DESC LIMIT 1
     ) earlier ON TRUE
     LEFT JOIN LATERAL (
         SELECT timestamp FROM (
             SELECT timestamp, status FROM service_checks
-            WHERE ends_the_hour AND service_id = service AND timestamp >= hour + INTERVAL '1 hour' AND timestamp < until
+            WHERE runs.ends_the_hour AND service_id = status_runs.service AND timestamp >= runs.hour + INTERVAL '1 hour' AND timestamp < status_runs.until
             ORDER BY timestamp, id LIMIT 1
         ) next
         WHERE status = 'online'
     ) later ON TRUE
 $$;
+
+-- It reads what its caller may read, where nobody may call what is new unless he is told so too.
+GRANT EXECUTE ON FUNCTION status_runs TO PUBLIC;
 
 -- Days reach back further than hours, by as much as `until` may lie ahead of a reader's clock.
 ALTER TABLE status_packed

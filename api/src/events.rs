@@ -56,10 +56,14 @@ impl Events {
         self.told.store(None);
     }
 
-    /// A stream of what is told from now on; begins with what is shown now, told by its instant.
-    pub fn listen(&self, as_of: &str) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
-        let hello = Bytes::from(format!("retry: 3000\nid: {as_of}\nevent: hello\ndata: {{}}\n\n"));
+    /// A stream of what is told from now on; begins with the instant that what is shown is as of. That is asked for once
+    /// nothing can be missed any more.
+    pub fn listen(
+        &self,
+        as_of: &dyn Fn() -> String,
+    ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
         let heard = self.told.load().as_ref().map(|told| told.subscribe());
+        let hello = Bytes::from(format!("retry: 3000\nid: {}\nevent: hello\ndata: {{}}\n\n", as_of()));
         unfold((Some(hello), heard), |(hello, heard)| async move {
             if let Some(hello) = hello {
                 return Some((Ok(hello), (None, heard)));
@@ -84,7 +88,10 @@ mod tests {
     #[tokio::test]
     async fn who_lags_behind_is_told_so_and_goes_on_with_the_newest() {
         let events = Events::default();
-        let mut heard = Box::pin(events.listen("2026"));
+        let mut heard = Box::pin(events.listen(&|| {
+            assert_eq!(events.listeners(), 1, "what changes from here on is heard");
+            "2026".into()
+        }));
         let hello = heard.next().await.unwrap().unwrap();
         assert!(hello.ends_with(b"id: 2026\nevent: hello\ndata: {}\n\n"), "{hello:?}");
         assert_eq!(events.listeners(), 1);
@@ -99,7 +106,7 @@ mod tests {
         assert_eq!(rest.last().unwrap().as_ref().unwrap(), SIGN_OF_LIFE, "what was told is heard to the end");
         assert_eq!(events.listeners(), 0);
         assert_eq!(
-            Box::pin(events.listen("2026")).collect::<Vec<_>>().await.len(),
+            Box::pin(events.listen(&String::new)).collect::<Vec<_>>().await.len(),
             1,
             "who comes late ends at once"
         );

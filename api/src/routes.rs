@@ -109,8 +109,7 @@ async fn events(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
     if request.method() == Method::HEAD {
         return response.finish();
     }
-    let stream = shown.latest.events.listen(&shown.latest.published().as_of);
-    response.streaming(stream)
+    response.streaming(shown.latest.events.listen(&|| shown.latest.published().as_of.clone()))
 }
 
 async fn asset(request: HttpRequest, shown: web::Data<Shown>, name: web::Path<String>) -> HttpResponse {

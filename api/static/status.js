@@ -143,7 +143,7 @@ function announce(before, overall) {
 }
 
 function show(fresh) {
-  // Another version of this server has another script and another style.
+  // Another version of this server: another script or style.
   const parts = ({ head }) => all("[rel=stylesheet], script", head).map((part) => part.outerHTML).join();
   if (parts(fresh) !== parts(document)) return location.reload();
   const before = states(), overall = $("hero").dataset.status, held = document.activeElement, day = told;
@@ -156,7 +156,7 @@ function show(fresh) {
   if (day && $(day.id)) tell($(day.id), day.day);
   announce(before, overall);
 }
-let timer, soon, wanted = 0, busy = false;
+let timer, soon, wanted = 0, tries = 0, busy = false;
 async function refresh() {
   if (busy) return;
   clearTimeout(timer);
@@ -181,15 +181,15 @@ async function refresh() {
   busy = false;
   $("refresh").ariaBusy = null;
   timer = setTimeout(refresh, lost ? AGAIN : EVERY);
-  // A proxy may still hand out what was before the change.
-  if (!lost && shown() < wanted) later(1000);
+  // A proxy may still hand out the old.
+  if (!lost && shown() < wanted && tries < 5) later(1000 << tries++);
 }
 
 // Changes are told as they happen; not everybody asks at the same instant.
 const shown = () => Date.parse($("as-of").dateTime);
 const later = (delay) => (soon ??= setTimeout(refresh, delay));
 function hearOf({ lastEventId }) {
-  wanted = Math.max(wanted, Date.parse(lastEventId) || 0);
+  [wanted, tries] = [Date.parse(lastEventId) || 0, 0];
   if (shown() < wanted) later(Math.random() * 250);
 }
 function listen() {

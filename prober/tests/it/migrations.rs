@@ -370,6 +370,8 @@ fn further_columns_and_long_ids_of_an_adopted_table_do_no_harm() {
     client
         .batch_execute(
             "ALTER TABLE service_checks ADD COLUMN hour INTEGER, ADD COLUMN sign TEXT, ADD COLUMN online BOOLEAN,
+             ADD COLUMN service INTEGER, ADD COLUMN since INTEGER, ADD COLUMN until INTEGER, ADD COLUMN before INTEGER,
+             ADD COLUMN run INTEGER, ADD COLUMN failure INTEGER, ADD COLUMN ends_the_hour INTEGER,
              ALTER COLUMN service_id TYPE TEXT;
              INSERT INTO service_checks (service_id, status) VALUES (repeat('x', 60), 'online')",
         )
@@ -381,6 +383,11 @@ fn further_columns_and_long_ids_of_an_adopted_table_do_no_harm() {
              UPDATE service_checks SET hour = 4 WHERE id % 2 = 0; DELETE FROM service_checks WHERE id % 3 = 0",
         )
         .unwrap();
+    client
+        .batch_execute("INSERT INTO service_checks (service_id, timestamp, status, error) VALUES ('y', now(), 'offline', 'dns: no')")
+        .unwrap();
+    let runs = "SELECT status_runs('y', now() - INTERVAL '1 day', now() + INTERVAL '1 s') #>> '{0,6}'";
+    assert_eq!(one(&mut client, runs), "dns");
     assert_counts_are_right(&mut client);
 }
 
