@@ -11,7 +11,7 @@ use tokio::sync::broadcast::{Receiver, Sender, channel, error::RecvError};
 const KEPT: usize = 16;
 /// What nobody reads, so that whoever is in between takes the silence for life.
 const SIGN_OF_LIFE: &[u8] = b":\n\n";
-/// What one who lagged behind, or comes anew, is told: something changed, ask.
+/// What one who lagged behind is told: something changed, ask.
 const MISSED: &[u8] = b"event: missed\ndata: {}\n\n";
 
 /// Where changes are told, and heard.

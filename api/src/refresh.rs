@@ -154,19 +154,19 @@ struct Watched {
 }
 
 impl Watched {
-    /// Keeps the runs of hours in which nothing changed, `packed` ones among them. Gives the hour from which on they are
-    /// to be read, and whether that is one whose last run is known, but not how it ended.
-    fn keep_runs(&mut self, packed: Vec<Run>, unchanged: Range<i64>, packed_until: i64) -> (i64, bool) {
+    /// The runs of hours in which nothing changed, `packed` ones among them; the hour from which on they are to be read;
+    /// and whether that is one whose last run is known, but not for sure how it ended.
+    fn kept_runs(&self, packed: &[Run], unchanged: &Range<i64>, packed_until: i64) -> (Vec<Run>, i64, bool) {
         let hour = |run: &Run| hour_of(run.began);
-        self.runs.retain(|run| unchanged.contains(&hour(run)));
-        self.runs.extend(packed.into_iter().filter(|run| hour(run) >= unchanged.end));
-        let from = unchanged.end.max(packed_until);
+        let known = self.runs.iter().filter(|run| unchanged.contains(&hour(run)));
+        let packed = packed.iter().filter(|run| hour(run) >= unchanged.end);
+        let mut runs: Vec<Run> = known.chain(packed).cloned().collect();
         // What ended it, if anything did, may be another check by now.
         let open = |run: &&Run| run.after.is_none_or(|after| hour_of(after) >= unchanged.end);
-        let open = self.runs.last().filter(open).map(hour);
-        let from = open.unwrap_or(from);
-        self.runs.retain(|run| hour(run) < from);
-        (from, open.is_some())
+        let open = runs.last().filter(open).map(hour);
+        let from = open.unwrap_or(unchanged.end.max(packed_until));
+        runs.retain(|run| hour(run) < from);
+        (runs, from, open.is_some())
     }
 
     fn has_edges_for(&self, hour: i64) -> bool {
@@ -273,23 +273,37 @@ impl Known {
         // Whole days, since days are told by their hours.
         let since: Vec<i64> = ids.iter().map(|id| start_of_day(self.unchanged_until(id, shown))).collect();
         let mut counted = store::counted(transaction, ids, &since, shown.month, shown.quarter * 6)?;
-        let mut unwell = Vec::new();
         let facts = store::facts(transaction, ids, as_of)?;
-        let since: HashMap<&str, i64> = ids.iter().copied().zip(since).collect();
-        for (id, mut facts) in facts {
-            let unchanged_until = self.unchanged_until(&id, shown);
-            let Some(watched) = self.watched.get_mut(&id) else { continue };
-            let since = since.get(id.as_str()).copied().unwrap_or(unchanged_until);
-            let (before, counted) = (Arc::clone(&watched.facts), counted.remove(&id).unwrap_or_default());
-            facts.history.hours = before.history.hours.renewed(shown.month, since, &counted.hours);
-            facts.history.edges.clone_from(&before.history.edges);
-            let quarters = quarters(&counted.hours, &counted.response_times);
-            let (from, open) =
-                watched.keep_runs(counted.runs, shown.day * 24..unchanged_until, counted.runs_until);
+        let (mut kept, mut unwell) = (HashMap::new(), Vec::new());
+        for id in ids {
+            let (Some(watched), counted) =
+                (self.watched.get(*id), counted.entry((*id).to_owned()).or_default())
+            else {
+                continue;
+            };
+            let unchanged = shown.day * 24..self.unchanged_until(id, shown);
+            let (runs, from, open) = watched.kept_runs(&counted.runs, &unchanged, counted.runs_until);
             let failed = |(hour, counts): (i64, Counts)| hour >= from && counts.online < counts.total;
             if open || counted.hours.iter().any(failed) {
-                unwell.push((id.clone(), from));
+                unwell.push((*id, from));
             }
+            kept.insert(*id, runs);
+        }
+        let mut newer = read_runs(transaction, &unwell, as_of + store::CLOCKS_DIFFER)?;
+        // From here on nothing can fail: a service is known as it was, or as it is.
+        let since: HashMap<&str, i64> = ids.iter().copied().zip(since).collect();
+        for (id, mut facts) in facts {
+            let (Some(watched), Some(counted)) = (self.watched.get_mut(&id), counted.remove(&id)) else {
+                continue;
+            };
+            let since = since.get(id.as_str()).copied().unwrap_or_default();
+            watched.runs = kept.remove(id.as_str()).unwrap_or_default();
+            watched.runs.extend(newer.remove(&id).unwrap_or_default());
+            let too_many = watched.runs.len().saturating_sub(MOST_RUNS);
+            watched.runs.drain(..too_many);
+            let (before, quarters) = (&watched.facts, quarters(&counted.hours, &counted.response_times));
+            facts.history.hours = before.history.hours.renewed(shown.month, since, &counted.hours);
+            facts.history.edges.clone_from(&before.history.edges);
             facts.past = Arc::new(Past {
                 days: before.past.days.renewed(shown.day, since.div_euclid(24), &counted.days),
                 quarters: before.past.quarters.renewed(shown.quarter, since.div_euclid(6), &quarters),
@@ -298,7 +312,7 @@ impl Known {
             watched.facts = Arc::new(facts);
             watched.read_in = hour_of(as_of);
         }
-        self.read_runs(transaction, &unwell, as_of)
+        Ok(())
     }
 
     /// The number of the hour before which nothing of a service can have changed since it was read.
@@ -307,29 +321,6 @@ impl Known {
         // What lay in the future then was left out.
         let unchanged = |watched: &Watched| begin.max((watched.facts.recent - 1).min(watched.read_in));
         self.watched.get(id).map_or(begin, unchanged)
-    }
-
-    /// Reads the runs of failed checks of these services, each from an hour on.
-    fn read_runs(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        unwell: &[(String, i64)],
-        as_of: DateTime<Utc>,
-    ) -> Result<(), Error> {
-        let until = as_of + store::CLOCKS_DIFFER;
-        for some in unwell.chunks(UNWELL_AT_ONCE) {
-            let (ids, since): (Vec<&str>, Vec<i64>) =
-                some.iter().map(|(id, since)| (id.as_str(), *since)).unzip();
-            for (id, runs) in store::runs(transaction, &ids, &since, until)? {
-                let Some(watched) = self.watched.get_mut(&id) else { continue };
-                watched.runs.extend(runs);
-                let too_many = watched.runs.len().saturating_sub(MOST_RUNS);
-                watched.runs.drain(..too_many);
-                let past = &mut Arc::make_mut(&mut watched.facts).past;
-                Arc::make_mut(past).outages = outages::of(&watched.runs);
-            }
-        }
-        Ok(())
     }
 
     /// Reads the edges of windows for the next hour, of some services whose are not at hand.
@@ -393,6 +384,20 @@ impl Shown {
 
 fn start_of_day(hour: i64) -> i64 {
     hour.div_euclid(24) * 24
+}
+
+/// The runs of failed checks of these services, each from an hour on.
+fn read_runs(
+    transaction: &mut Transaction<'_>,
+    unwell: &[(&str, i64)],
+    until: DateTime<Utc>,
+) -> Result<HashMap<String, Vec<Run>>, Error> {
+    let mut read = HashMap::new();
+    for some in unwell.chunks(UNWELL_AT_ONCE) {
+        let (ids, since): (Vec<&str>, Vec<i64>) = some.iter().copied().unzip();
+        read.extend(store::runs(transaction, &ids, &since, until)?);
+    }
+    Ok(read)
 }
 
 /// The quarters of days that these hours, and their response times, are of.
