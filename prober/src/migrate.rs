@@ -11,7 +11,7 @@ use refinery::{Migration, Runner};
 use shared::database::explain;
 
 /// In order; a file that was released never changes.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__service_checks", include_str!("../../migrations/0001_service_checks.sql")),
     ("V2__services", include_str!("../../migrations/0002_services.sql")),
     ("V3__statistics", include_str!("../../migrations/0003_statistics.sql")),
@@ -19,8 +19,7 @@ const MIGRATIONS: [(&str, &str); 6] = [
         "V4__distributions_and_retention",
         include_str!("../../migrations/0004_distributions_and_retention.sql"),
     ),
-    ("V5__packed_hours", include_str!("../../migrations/0005_packed_hours.sql")),
-    ("V6__history", include_str!("../../migrations/0006_history.sql")),
+    ("V5__packed_history", include_str!("../../migrations/0005_packed_history.sql")),
 ];
 const HISTORY: &str = "status_migrations";
 

@@ -16,7 +16,7 @@ const RESTORE: &str = "
     TRUNCATE service_checks, status_rollups, status_totals;
     INSERT INTO status_totals (service_id, online, degraded, timeout, offline, total, revision)
     VALUES ('gone', 9, 0, 0, 0, 9, 41);
-    INSERT INTO status_packed VALUES ('main', 41, '2025-12-01Z', '2026-01-01Z', '');
+    INSERT INTO status_packed VALUES ('main', 41, '2025-12-01Z', '2026-01-01Z', '', '', '', '[]');
     COPY service_checks (service_id, timestamp, status, response_time) FROM PROGRAM
         'for n in $(seq 1000); do echo \"main,2026-01-01 $((n % 24)):10Z,online,$n\"; echo \"git,2026-01-02 10:00Z,offline,\"; done' CSV;
     ALTER TABLE service_checks ENABLE TRIGGER USER";

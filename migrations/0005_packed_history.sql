@@ -1,5 +1,7 @@
 -- What a page shows of the past beside uptime: checks by status of each day, response times of a week, and the runs of
--- checks that were not online; packed with the hours, and derived from the checks where they are not.
+-- checks that were not online. And all of that packed into one row a service, so that who begins to read need not fetch
+-- each hour by itself. Whatever is packed, `status_rollups` and `service_checks` say too: who finds it missing or out of
+-- date reads those.
 
 -- The runs of checks of a service that were not online, in its hours from `since` on, of checks before `until`: newest
 -- thousand, ascending, each within one hour. Each is an array, its instants in microseconds since 1970:
@@ -72,19 +74,29 @@ $$;
 -- It reads what its caller may read, where nobody may call what is new unless he is told so too.
 GRANT EXECUTE ON FUNCTION status_runs TO PUBLIC;
 
--- Days reach back further than hours, by as much as `until` may lie ahead of a reader's clock.
-ALTER TABLE status_packed
-    -- 24 bytes for each day that has checks, ascending: its number (days since 1970), its online, degraded, timeout and
-    -- offline checks, all of them. Ninety-one days.
-    ADD COLUMN days BYTEA NOT NULL DEFAULT '',
+CREATE TABLE status_packed (
+    service_id TEXT PRIMARY KEY,
+    -- That of `status_totals` when it was packed: it is good as long as `corrected` is not beyond it.
+    revision BIGINT NOT NULL,
+    -- All is of before `until`, and the hours from `since` on; both a UTC midnight. Days reach back further than hours, by
+    -- as much as `until` may lie ahead of a reader's clock.
+    since TIMESTAMPTZ NOT NULL,
+    until TIMESTAMPTZ NOT NULL,
+    -- 12 bytes for each hour that has checks, ascending: its number (hours since 1970), its online checks, all of them.
+    hours BYTEA NOT NULL,
     -- For each hour of eight days that has response times: its number in 4 bytes, the length of what follows in 2, and
     -- what `shared::Distribution` encodes.
-    ADD COLUMN response_times BYTEA NOT NULL DEFAULT '',
+    response_times BYTEA NOT NULL,
+    -- 24 bytes for each of ninety-one days that has checks, ascending: its number (days since 1970), its online, degraded,
+    -- timeout and offline checks, all of them.
+    days BYTEA NOT NULL,
     -- What `status_runs` gives for ninety-one days.
-    ADD COLUMN runs JSONB NOT NULL DEFAULT '[]';
-DELETE FROM status_packed;
+    runs JSONB NOT NULL
+);
 
-CREATE OR REPLACE FUNCTION status_pack(most INTEGER) RETURNS BIGINT
+-- Packs the past of at most so many services that have a new day, or were corrected since; gives how many it packed.
+-- One at a time: the caller holds the lock of upkeep. Nobody else waits for it, or it for anybody.
+CREATE FUNCTION status_pack(most INTEGER) RETURNS BIGINT
 LANGUAGE sql SET search_path FROM CURRENT AS $$
     WITH due AS (
         SELECT t.service_id, t.revision, d.until
