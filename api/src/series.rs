@@ -24,11 +24,6 @@ impl<const N: usize> Series<N> {
         let older = self.iter().filter(|(number, _)| (begin..since).contains(number));
         older.chain(newer.iter().filter(|(number, _)| *number >= since.max(begin))).collect()
     }
-
-    /// The memory it takes.
-    pub fn bytes(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl<const N: usize> FromIterator<(i64, [u64; N])> for Series<N> {
@@ -73,6 +68,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_hour_takes_three_bytes() {
+        let month: Series<2> = (491_000..491_720).map(|hour| (hour, [60, 1])).collect();
+        assert!(month.0.len() < 3 * 720 + 10, "{}", month.0.len());
+    }
 
     proptest! {
         #[test]

@@ -287,13 +287,6 @@ mod tests {
         assert_eq!(history.uptime(as_of)[0], Percent::of(1, 2));
     }
 
-    #[test]
-    fn hours_take_two_or_three_bytes_each() {
-        let minutely = Counts { online: 59, total: 60 };
-        let month: Hours = (491_000..491_720).map(|hour| (hour, minutely)).collect();
-        assert!(month.0.bytes() < 3 * 720 + 10, "{}", month.0.bytes());
-    }
-
     proptest! {
         #[test]
         fn packed_hours_are_what_they_were(

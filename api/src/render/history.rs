@@ -20,9 +20,9 @@ const DAY_WIDTH: i64 = 6;
 const QUARTER_WIDTH: i64 = 4;
 const LINE_HEIGHT: f64 = 32.0;
 
-/// What the component `history` names.
+/// The strip of days: `card.strip` of the component `card`.
 #[derive(Serialize)]
-pub(super) struct History {
+pub(super) struct Strip {
     /// All of it in one sentence, for those who do not see it.
     label: String,
     /// The last day, in days since 1970.
@@ -61,8 +61,8 @@ struct Day<'a> {
     outages: Vec<&'a Outage>,
 }
 
-impl History {
-    pub(super) fn of(past: &Past, today: i64, name: &str) -> History {
+impl Strip {
+    pub(super) fn of(past: &Past, today: i64, name: &str) -> Strip {
         let days = days(past, today);
         let told = told(&days);
         let label = match uptime(past, today) {
@@ -70,7 +70,7 @@ impl History {
             None => format!("{name}, {STRIP_DAYS} days: {told}"),
         };
         let narrow = self::told(&days[days.len() - NARROW_DAYS as usize..]);
-        History { label, today, checks: checks(&days), bars: bars(&days), wide: told, narrow }
+        Strip { label, today, checks: checks(&days), bars: bars(&days), wide: told, narrow }
     }
 }
 
@@ -200,7 +200,7 @@ fn told(days: &[Day<'_>]) -> String {
     if told.is_empty() { "no outage".into() } else { told.join(", ") }
 }
 
-/// What the component `spark` names: the median response time of each quarter of a day, of a week.
+/// `card.spark` of the component `card`: the median response time of each quarter of a day, of a week.
 #[derive(Serialize)]
 pub(super) struct Spark {
     label: String,
@@ -286,7 +286,7 @@ mod tests {
             outage(at(TODAY - 2, 4), at(TODAY - 2, 4), Status::Degraded),
             outage(at(TODAY - 1, 4), at(TODAY - 1, 6), Status::Offline),
         ];
-        let history = History::of(&past, TODAY, "main");
+        let history = Strip::of(&past, TODAY, "main");
         let bars: Vec<(&str, &str)> =
             history.bars.iter().map(|bar| (bar.path.as_str(), bar.title.as_str())).collect();
         assert_eq!(
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn ninety_days_without_a_check_have_no_uptime() {
-        let history = History::of(&Past::default(), TODAY, "new");
+        let history = Strip::of(&Past::default(), TODAY, "new");
         assert_eq!((history.bars.len(), &*history.wide), (1, "nothing measured"));
         assert_eq!(history.label, "new, 90 days: nothing measured");
         let old = past([(TODAY - 90, [1, 0, 0, 0, 1]), (TODAY + 1, [1, 0, 0, 0, 1])]);

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::Status;
 
-use super::history::{self, History, Spark};
+use super::history::{self, Spark, Strip};
 use crate::{
     facts::STRIP_DAYS,
     json,
@@ -107,7 +107,7 @@ pub(super) struct Card<'a> {
     unchecked: bool,
     reason: Option<String>,
     last: Option<Last>,
-    history: History,
+    strip: Strip,
     figures: [Figure; 5],
     spark: Option<Spark>,
 }
@@ -215,7 +215,7 @@ impl<'a> Card<'a> {
             last: newest
                 .filter(|_| state.stale)
                 .map(|newest| Last { at: Instant::of(newest.timestamp), status: Word::of(newest.status) }),
-            history: History::of(&state.past, today, &service.name),
+            strip: Strip::of(&state.past, today, &service.name),
             figures: figures(state, today),
             spark: Spark::of(&state.past, today),
         }

@@ -132,6 +132,9 @@ fn other_services_come_and_go_in_place() {
     visitor.eval::<()>(
         "document.querySelector('#refresh button').focus(), void (scrollTo(0, 700), (window.old = 1))",
     );
+    visitor.eval::<()>("void (window.seen = document.elementFromPoint(180, 20).closest('.card'))");
+    let place = "seen.getBoundingClientRect().top";
+    let before: f64 = visitor.eval(place);
     for count in [21, 3] {
         let mut services = samples::many(count).services;
         services[0] = found(services[0].clone(), Status::Timeout, None, Some(10_000), None);
@@ -144,6 +147,8 @@ fn other_services_come_and_go_in_place() {
             visitor.eval::<Vec<String>>("[...document.querySelectorAll('.card')].map((card) => card.id)"),
             ids
         );
+        let stays = count == 3 || (visitor.eval::<f64>(place) - before).abs() < 1.0;
+        assert!(stays, "what was seen stands where it stood");
         assert_eq!(visitor.eval::<u32>("window.old"), 1, "the page was not loaded anew");
         assert!(visitor.eval::<bool>("document.activeElement.matches('#refresh button')"));
     }
