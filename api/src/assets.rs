@@ -23,6 +23,10 @@ pub struct Asset {
 pub static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("style", "css", "text/css; charset=utf-8", include_bytes!("../static/style.css"))
 });
+/// The style sheet of what the first page does not have.
+pub static PANELS: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("panels", "css", "text/css; charset=utf-8", include_bytes!("../static/panels.css"))
+});
 /// The script.
 pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("status", "js", "text/javascript; charset=utf-8", include_bytes!("../static/status.js"))
@@ -32,8 +36,8 @@ pub static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("favicon", "svg", "image/svg+xml", include_bytes!("../static/favicon.svg")));
 
 /// All of them.
-pub fn all() -> [&'static Asset; 3] {
-    [&STYLE, &SCRIPT, &ICON]
+pub fn all() -> [&'static Asset; 4] {
+    [&STYLE, &PANELS, &SCRIPT, &ICON]
 }
 
 /// The asset of that name, the hash included.

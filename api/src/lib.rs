@@ -7,6 +7,10 @@
 //! those who listen ([`events`]); [`accept`] tells which form a client wants. A request for either is
 //! answered from those bytes: no SQL, no template, no lock. So a database that is away means "as of 12:04", never an
 //! error, and a visitor costs the same with one check or a hundred million.
+//!
+//! What few ask for is drawn when they do: [`pages`] has the page of a service, and those of outages, drawn of the same
+//! snapshot, each once for all who ask. How long checks took over months ([`response_times`]) is read for it by
+//! [`inquiries`], on a connection of its own.
 
 pub mod accept;
 pub mod assets;
@@ -14,12 +18,15 @@ pub mod body;
 pub mod cli;
 pub mod events;
 pub mod facts;
+pub mod inquiries;
 pub mod json;
 pub mod outages;
 pub mod packed;
+pub mod pages;
 pub mod publish;
 pub mod refresh;
 pub mod render;
+pub mod response_times;
 pub mod routes;
 #[cfg(test)]
 mod sample;

@@ -37,6 +37,8 @@ pub struct Published {
     pub status: Body,
     /// The instant that both are as of, as they tell it.
     pub as_of: String,
+    /// What all of it says.
+    pub snapshot: Arc<Snapshot>,
 }
 
 /// Where the publisher puts what the routes hand out; no lock is held on either side.
@@ -93,7 +95,7 @@ impl Latest {
 pub struct Publisher {
     renderer: Arc<Renderer>,
     known: Known,
-    shown: Snapshot,
+    shown: Arc<Snapshot>,
     shown_at: DateTime<Utc>,
     told_at: Instant,
     latest: Arc<Latest>,
@@ -106,7 +108,7 @@ impl Publisher {
     /// Where the page can't be rendered.
     pub fn new(renderer: Arc<Renderer>, known: Known) -> Result<Publisher, String> {
         let now = Utc::now();
-        let shown = assemble(&known, now);
+        let shown = Arc::new(assemble(&known, now));
         let reason = match known {
             Known::Unconfigured => "DATABASE_URL is not set",
             _ => "the database was not read yet",
@@ -175,7 +177,7 @@ impl Publisher {
             self.latest.events.keep_alive();
             self.told_at = Instant::now();
         }
-        let snapshot = assemble(&self.known, now);
+        let snapshot = Arc::new(assemble(&self.known, now));
         if !is_news(&snapshot, &self.shown, now - self.shown_at) {
             return;
         }
@@ -201,12 +203,12 @@ fn is_news(snapshot: &Snapshot, shown: &Snapshot, age: TimeDelta) -> bool {
     !snapshot.repeats(shown) || old && snapshot != shown
 }
 
-fn render(renderer: &Renderer, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Published, String> {
+fn render(renderer: &Renderer, snapshot: &Arc<Snapshot>, now: DateTime<Utc>) -> Result<Published, String> {
     let began = Instant::now();
     let page = Body::new(renderer.page(snapshot, now).map_err(|error| error.to_string())?);
     let status = Body::new(json::status(snapshot));
     log::debug!("{} services rendered and compressed in {:?}", snapshot.services.len(), began.elapsed());
-    Ok(Published { page, status, as_of: json::instant(snapshot.as_of) })
+    Ok(Published { page, status, as_of: json::instant(snapshot.as_of), snapshot: Arc::clone(snapshot) })
 }
 
 #[cfg(test)]

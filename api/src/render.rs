@@ -1,7 +1,10 @@
 //! The page and the error pages as HTML: Tera templates, compiled in and parsed once.
 //! What they are given is made in `view`; what stands in the snapshot is drawn elsewhere.
 
+mod chart;
 mod history;
+mod outage;
+mod service;
 mod view;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +13,8 @@ use tera::{Context, Tera};
 
 use crate::{
     assets,
+    inquiries::{Charts, Unanswered},
+    response_times::Period,
     snapshot::{ServiceState, Snapshot},
 };
 
@@ -18,20 +23,36 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self';
      img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Tera escapes what it is given in templates whose name ends in `.html`.
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("base.html", include_str!("../templates/base.html")),
     ("error.html", include_str!("../templates/error.html")),
+    ("outage.html", include_str!("../templates/outage.html")),
+    ("outages.html", include_str!("../templates/outages.html")),
     ("page.html", include_str!("../templates/page.html")),
+    ("panels.html", include_str!("../templates/panels.html")),
     ("parts.html", include_str!("../templates/parts.html")),
+    ("service.html", include_str!("../templates/service.html")),
 ];
 
 /// Where the cards of a group stand in `page.html`. What comes from outside is escaped, so nothing there reads so.
 const CARDS: &str = "<!-- cards -->";
 
+/// What is drawn when somebody asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// The page of the service of this id, with response times over this period.
+    Service(String, Period),
+    /// The outages of the service of this id, or of all; those alone that began before an instant, where it is told.
+    Outages(Option<String>, Option<DateTime<Utc>>),
+    /// The outage of a service that has a check at this instant.
+    Outage(String, DateTime<Utc>),
+}
+
 /// Turns snapshots into HTML.
 #[derive(Debug)]
 pub struct Renderer {
     tera: Tera,
+    base: String,
 }
 
 /// What every page knows of its place.
@@ -40,6 +61,7 @@ struct Site {
     title: String,
     base: String,
     style: String,
+    panels: String,
     script: String,
     icon: String,
 }
@@ -64,11 +86,12 @@ impl Renderer {
             title: title.into(),
             base: base_path.into(),
             style: asset(&assets::STYLE),
+            panels: asset(&assets::PANELS),
             script: asset(&assets::SCRIPT),
             icon: asset(&assets::ICON),
         };
         tera.global_context().insert("site", &site);
-        Ok(Renderer { tera })
+        Ok(Renderer { tera, base: base_path.into() })
     }
 
     /// The status page as of `now`, the instant from which a visitor's script counts ages. Its cards are drawn one by
@@ -78,7 +101,7 @@ impl Renderer {
     /// Where a template names what `view` does not give, which the tests rule out.
     pub fn page(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<String, tera::Error> {
         let page = view::Page::of(snapshot, now);
-        let frame = self.tera.render("page.html", &Context::from_serialize(&page)?)?;
+        let frame = self.draw("page.html", &page)?;
         let mut html = Vec::new();
         let mut parts = frame.split(CARDS);
         html.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
@@ -92,14 +115,49 @@ impl Renderer {
     fn card(&self, state: &ServiceState, today: i64, html: &mut Vec<u8>) -> Result<(), tera::Error> {
         let mut context = Context::new();
         context.insert("card", &view::Card::of(state, today));
+        context.insert("base", &self.base);
         self.tera.render_component_to("card", &context, None, true, html)
+    }
+
+    /// What is asked for, as of `now`; `None` where the snapshot has no such service or outage. `charts` are those of
+    /// the service.
+    ///
+    /// # Errors
+    /// Where a template names what is not given, which the tests rule out.
+    pub fn asked(
+        &self,
+        snapshot: &Snapshot,
+        asked: &Asked,
+        charts: Result<&Charts, Unanswered>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>, tera::Error> {
+        let drawn = match asked {
+            Asked::Service(id, period) => snapshot.service(id).map(|state| {
+                let page = service::ServicePage::of(snapshot, state, *period, charts, now);
+                self.draw("service.html", &page)
+            }),
+            Asked::Outages(None, until) => {
+                Some(self.draw("outages.html", &service::OutagesPage::of(snapshot, None, *until, now)))
+            }
+            Asked::Outages(Some(id), until) => snapshot.service(id).map(|state| {
+                self.draw("outages.html", &service::OutagesPage::of(snapshot, Some(state), *until, now))
+            }),
+            Asked::Outage(id, at) => snapshot
+                .service(id)
+                .and_then(|state| service::OutagePage::of(snapshot, state, *at, now))
+                .map(|page| self.draw("outage.html", &page)),
+        };
+        drawn.transpose()
+    }
+
+    fn draw(&self, template: &str, page: &impl Serialize) -> Result<String, tera::Error> {
+        self.tera.render(template, &Context::from_serialize(page)?)
     }
 
     /// A page for people who asked for what is not there: what happened, and the way back.
     pub fn error_page(&self, status: u16) -> String {
         let (heading, sentence) = explain(status);
-        Context::from_serialize(&ErrorPage { status, heading, sentence })
-            .and_then(|context| self.tera.render("error.html", &context))
+        self.draw("error.html", &ErrorPage { status, heading, sentence })
             .unwrap_or_else(|_| format!("<!doctype html><title>{heading}</title><p>{sentence}"))
     }
 }
@@ -122,15 +180,18 @@ const fn explain(status: u16) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
-    use shared::{Service, Status};
+    use shared::{Distribution, Service, Status};
 
     use super::*;
     use crate::{
+        facts::Past,
+        outages::Outage,
+        response_times::{Chart, Hour},
         sample::{at, main, snapshot},
         snapshot::{ServiceState, Source},
-        uptime::Percent,
+        uptime::{Percent, hour_of},
     };
 
     fn named(id: &str, name: &str, group: Option<&str>) -> ServiceState {
@@ -156,6 +217,52 @@ mod tests {
 
     fn page(snapshot: &Snapshot) -> String {
         page_at("", snapshot)
+    }
+
+    fn asked_at(base_path: &str, snapshot: &Snapshot, asked: &Asked) -> Option<String> {
+        let renderer = Renderer::new("Status of <us> & \"them\"", base_path).unwrap();
+        let now = at("2026-02-12T18:10:00.5Z");
+        let hour = hour_of(now);
+        let mut times = Distribution::default();
+        times.add(143, 12);
+        let hours = [Hour { number: hour, checks: 13, failed: 1, times }];
+        let charts = Period::ALL.map(|period| Chart::of(&hours, period, hour, Duration::from_secs(60)));
+        renderer.asked(snapshot, asked, Ok(&charts), now).unwrap()
+    }
+
+    /// Every page that tells of the first service, and the error page.
+    fn every_page(base_path: &str, snapshot: &Snapshot) -> Vec<String> {
+        let id = || snapshot.services[0].service.id.clone();
+        let began = snapshot.services[0].past.outages[0].began;
+        let asked = [
+            Asked::Service(id(), Period::Week),
+            Asked::Outages(None, None),
+            Asked::Outages(Some(id()), Some(at("2026-02-12T18:00:00Z"))),
+            Asked::Outage(id(), began),
+        ];
+        let mut pages: Vec<String> =
+            asked.iter().map(|asked| asked_at(base_path, snapshot, asked).unwrap()).collect();
+        pages.push(page_at(base_path, snapshot));
+        pages.push(Renderer::new("Status of <us>", base_path).unwrap().error_page(404));
+        pages
+    }
+
+    /// With an outage that goes on.
+    fn failing(mut state: ServiceState) -> ServiceState {
+        state.status = Status::Offline;
+        let began = at("2026-02-12T16:00:00Z");
+        let outage = Outage {
+            before: Some(at("2026-02-12T14:00:00Z")),
+            began,
+            ended: began,
+            after: None,
+            checks: 1,
+            status: Status::Offline,
+            failure: None,
+        };
+        let days = [(snapshot(Vec::new()).today, [11, 0, 0, 1, 12])].into_iter().collect();
+        state.past = Arc::new(Past { days, outages: vec![outage], ..Past::default() });
+        state
     }
 
     #[test]
@@ -198,14 +305,16 @@ mod tests {
         let mut state = named("main", evil, Some(evil));
         Arc::make_mut(&mut state.service).link = Some(format!("https://example.org/{evil}"));
         state.status = Status::Offline;
+        for html in every_page("", &snapshot(vec![failing(state.clone())])) {
+            assert!(!html.contains("<script>alert") && !html.contains("\" onload"), "{html}");
+            assert!(!html.contains("<us>"), "the title too");
+            assert_eq!(html.matches("{{ 7 * 7 }}").count(), html.matches("&lt;script&gt;alert").count());
+        }
         let html = page(&snapshot(vec![state]));
-        assert!(!html.contains("<script>alert") && !html.contains("\" onload"), "{html}");
-        assert!(!html.contains("<us>"), "the title too");
         assert!(
             !html.contains(CARDS) && html.contains("&lt;!-- cards"),
             "the place of the cards is ours alone"
         );
-        assert_eq!(html.matches("{{ 7 * 7 }}").count(), html.matches("&lt;script&gt;alert").count());
         assert!(html.contains("<bdi>&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; onload=&quot;x"));
     }
 
@@ -309,8 +418,7 @@ mod tests {
     #[test]
     fn every_link_of_our_own_carries_the_base_path() {
         for base in ["", "/monitor"] {
-            let html = page_at(base, &snapshot(vec![named("main", "main", None)]))
-                + &Renderer::new("x", base).unwrap().error_page(404);
+            let html = every_page(base, &snapshot(vec![failing(named("main", "main", None))])).concat();
             let own = html
                 .split(" href=\"")
                 .chain(html.split(" src=\""))
@@ -332,11 +440,92 @@ mod tests {
 
     #[test]
     fn nothing_stands_in_the_page_that_its_policy_forbids() {
-        let html = page(&snapshot(vec![named("main", "main", None)]));
-        assert!(!html.contains(" style=") && !html.contains("<style"), "{html}");
-        assert!(!["onload=", "onclick=", "onerror=", "javascript:"].iter().any(|code| html.contains(code)));
-        assert_eq!(html.matches("<script").count(), 1);
-        assert!(html.contains("<script type=\"module\" src=\"/status/assets/status."));
+        for html in every_page("", &snapshot(vec![failing(named("main", "main", None))])) {
+            assert!(!html.contains(" style=") && !html.contains("<style"), "{html}");
+            assert!(
+                !["onload=", "onclick=", "onerror=", "javascript:"].iter().any(|code| html.contains(code))
+            );
+            if !html.contains("Error 404.") {
+                assert_eq!(html.matches("<script").count(), 1);
+                assert!(html.contains("<script type=\"module\" src=\"/status/assets/status."));
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_no_page_of_what_is_not_there() {
+        let snapshot = snapshot(vec![failing(named("main", "main", None)), named("b", "b", None)]);
+        let began = snapshot.services[0].past.outages[0].began;
+        let later = began + chrono::TimeDelta::milliseconds(1);
+        for nothing in [
+            Asked::Service("other".into(), Period::Day),
+            Asked::Outages(Some("other".into()), None),
+            Asked::Outage("main".into(), later),
+            Asked::Outage("main".into(), began - chrono::TimeDelta::milliseconds(2)),
+            Asked::Outage("b".into(), began),
+        ] {
+            assert_eq!(asked_at("", &snapshot, &nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_page_tells_since_when_and_why() {
+        let told = |state: ServiceState| {
+            let html =
+                asked_at("", &snapshot(vec![state]), &Asked::Service("main".into(), Period::Day)).unwrap();
+            let text = html.split("class=\"explain\">").nth(1).unwrap().split("</p>").next().unwrap();
+            let plain: Vec<&str> = text.split('<').map(|part| part.split('>').next_back().unwrap()).collect();
+            plain.concat()
+        };
+        let failing = failing(named("main", "main", None));
+        let offline = |mut state: ServiceState| {
+            state.newest.as_mut().unwrap().status = Status::Offline;
+            state
+        };
+        assert_eq!(
+            told(offline(failing.clone())),
+            "It could not be reached, since 12 Feb 2026, 16:00 UTC. Last online at 12 Feb 2026, 18:00 UTC."
+        );
+        let stale = ServiceState { stale: true, status: Status::Unknown, ..offline(failing.clone()) };
+        assert!(told(stale).starts_with("No data since 12 Feb 2026, 18:00 UTC; it was Offline then."));
+        let mut back = ServiceState { status: Status::Online, ..failing };
+        Arc::make_mut(&mut back.past).outages[0].after = Some(at("2026-02-12T18:00:00Z"));
+        assert_eq!(told(back.clone()), "Online since 12 Feb 2026, 18:00 UTC.");
+        let days = (0..90).map(|n| (snapshot(Vec::new()).today - 89 + n, [1, 0, 0, 0, 1])).collect();
+        back.past = Arc::new(Past { days, ..Past::default() });
+        assert_eq!(told(back.clone()), "No outage in 90 days.");
+        back.past = Arc::default();
+        assert_eq!(told(back.clone()), "", "nothing is known");
+        let never = ServiceState { newest: None, last_online: None, status: Status::Unknown, ..back };
+        assert_eq!(told(never), "No check yet; the first is due at 12 Feb 2026, 20:00 UTC.");
+    }
+
+    #[test]
+    fn outages_are_told_newest_first_a_page_at_a_time_and_each_once() {
+        let mut state = failing(named("main", "main", None));
+        let first = at("2026-01-01T00:00:00Z");
+        let outages = (0..120).map(|n| {
+            // Some begin at the same instant, for an address.
+            let began = first + chrono::TimeDelta::microseconds((n - n % 3) * 3_600_000_000 + n);
+            Outage { began, ended: began, ..state.past.outages[0].clone() }
+        });
+        Arc::make_mut(&mut state.past).outages = outages.collect();
+        let snapshot = snapshot(vec![state]);
+        let (mut told, mut until) = (Vec::new(), None);
+        loop {
+            let html = asked_at("", &snapshot, &Asked::Outages(None, until)).unwrap();
+            let keys: Vec<String> = html
+                .split("/outages/")
+                .skip(1)
+                .map(|rest| rest.split('"').next().unwrap().to_owned())
+                .collect();
+            assert!((1..=52).contains(&keys.len()), "{}", keys.len());
+            told.extend(keys);
+            let Some(older) = html.split("before=").find(|rest| rest.contains(">Older<")) else { break };
+            until = Some(at(older.split('"').next().unwrap()));
+        }
+        assert_eq!(told.len(), 120);
+        assert!(told.is_sorted_by(|a, b| a >= b));
     }
 
     #[test]

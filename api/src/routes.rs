@@ -11,14 +11,17 @@ use actix_web::{
     },
     web,
 };
-use serde::Serialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     accept::Accepted,
     assets,
     body::{Body, Slices},
+    pages::{NotDrawn, Pages},
     publish::Latest,
-    render::{CONTENT_SECURITY_POLICY, Renderer},
+    render::{Asked, CONTENT_SECURITY_POLICY, Renderer},
+    response_times::Period,
 };
 
 /// What every route needs.
@@ -28,6 +31,8 @@ pub struct Shown {
     pub latest: Arc<Latest>,
     /// For the pages that tell of errors.
     pub renderer: Arc<Renderer>,
+    /// What is drawn when it is asked for.
+    pub pages: Arc<Pages>,
     /// What links begin with: empty, or like `/monitor`.
     pub base_path: Arc<str>,
 }
@@ -55,6 +60,9 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(read("/").to(to_the_page))
         .service(read("/status").to(page))
         .service(read("/status/").to(to_the_page))
+        .service(read("/status/outages").to(outages))
+        .service(read("/status/services/{id}").to(service))
+        .service(read("/status/services/{id}/outages/{at}").to(outage))
         .service(read("/status/assets/{name}").to(asset))
         .service(read("/api/status").to(status))
         .service(read("/api/status/events").to(events))
@@ -88,7 +96,70 @@ async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
 }
 
 async fn page(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    let mut response = send(&request, &shown.latest.published().page, HTML, FOR_SECONDS);
+    send_page(&request, &shown.latest.published().page)
+}
+
+#[derive(Deserialize)]
+struct OfService {
+    #[serde(default)]
+    period: Period,
+}
+
+async fn service(
+    request: HttpRequest,
+    shown: web::Data<Shown>,
+    id: web::Path<String>,
+    query: Option<web::Query<OfService>>,
+) -> HttpResponse {
+    let asked = query.map(|query| Asked::Service(id.into_inner(), query.period));
+    draw(&request, &shown, asked).await
+}
+
+#[derive(Deserialize)]
+struct OfOutages {
+    service: Option<String>,
+    before: Option<DateTime<Utc>>,
+}
+
+async fn outages(
+    request: HttpRequest,
+    shown: web::Data<Shown>,
+    query: Option<web::Query<OfOutages>>,
+) -> HttpResponse {
+    let asked = query.map(|query| Asked::Outages(query.0.service, query.0.before));
+    draw(&request, &shown, asked).await
+}
+
+async fn outage(
+    request: HttpRequest,
+    shown: web::Data<Shown>,
+    place: web::Path<(String, String)>,
+) -> HttpResponse {
+    let (id, at) = place.into_inner();
+    let Ok(at) = at.parse::<DateTime<Utc>>() else { return error(&request, &shown, StatusCode::NOT_FOUND) };
+    draw(&request, &shown, Some(Asked::Outage(id, at))).await
+}
+
+/// Draws a page, unless it lies ready. Nothing is asked for where the address makes no sense.
+async fn draw(request: &HttpRequest, shown: &Shown, asked: Option<Asked>) -> HttpResponse {
+    let Some(asked) = asked else { return error(request, shown, StatusCode::BAD_REQUEST) };
+    match shown.pages.draw(shown.latest.published(), asked).await {
+        Ok(body) => send_page(request, &body),
+        Err(NotDrawn::NothingThere) => error(request, shown, StatusCode::NOT_FOUND),
+        Err(NotDrawn::Busy) => {
+            let mut response = error(request, shown, StatusCode::SERVICE_UNAVAILABLE);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            response
+        }
+        Err(NotDrawn::Failed(reason)) => {
+            log::error!("{} can't be rendered: {reason}", request.path());
+            error(request, shown, StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+fn send_page(request: &HttpRequest, body: &Body) -> HttpResponse {
+    let mut response = send(request, body, HTML, FOR_SECONDS);
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response

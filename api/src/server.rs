@@ -24,6 +24,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     events::Events,
+    inquiries::Inquiries,
+    pages::Pages,
     publish::Publisher,
     refresh,
     render::Renderer,
@@ -100,11 +102,16 @@ fn publish(renderer: Arc<Renderer>, base_path: &str) -> Result<Shown, String> {
     };
     let known = if database.is_ok() { Known::Nothing(Utc::now()) } else { Known::Unconfigured };
     let publisher = Publisher::new(Arc::clone(&renderer), known)?;
-    let shown = Shown { latest: publisher.latest(), renderer, base_path: base_path.into() };
+    let no_thread = |error: io::Error| format!("the system gives no thread: {error}");
+    let inquiries = match &database {
+        Ok(database) => Inquiries::start(database.clone()).map_err(no_thread)?,
+        Err(_) => Inquiries::unanswered(),
+    };
+    let pages = Arc::new(Pages::new(Arc::clone(&renderer), inquiries));
+    let shown = Shown { latest: publisher.latest(), renderer, pages, base_path: base_path.into() };
     match database {
         Ok(database) => {
             log::info!("reading from {database}");
-            let no_thread = |error: io::Error| format!("the system gives no thread: {error}");
             let (news, heard) = mpsc::channel();
             vital::start("refresher", move || refresh::run(&database, &news)).map_err(no_thread)?;
             vital::start("publisher", move || publisher.run(&heard)).map_err(no_thread)?;

@@ -174,6 +174,11 @@ pub struct ServiceState {
 }
 
 impl Snapshot {
+    /// The service of this id, where it is shown.
+    pub fn service(&self, id: &str) -> Option<&ServiceState> {
+        self.services.iter().find(|state| state.service.id == id)
+    }
+
     /// Whether the other says the same but for what the clock alone moves: `as_of`, and windows that slide.
     pub fn repeats(&self, other: &Snapshot) -> bool {
         let sources =

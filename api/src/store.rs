@@ -3,6 +3,8 @@
 //! Every function runs inside one transaction, READ ONLY and REPEATABLE READ, with its bounds set inside it and
 //! unnamed statements: so it works on a standby and through a transaction pooler, and sees one instant.
 
+pub mod hours;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -159,6 +161,14 @@ pub fn read<T>(
     Ok(seen)
 }
 
+/// Leads the rest of the transaction to the prober's tables; `false` where there are none.
+///
+/// # Errors
+/// Those of the database.
+pub fn find_tables(transaction: &mut Transaction<'_>) -> Result<bool, Error> {
+    Ok(transaction.query_typed_opt(FIND_TABLES, &[])?.is_some())
+}
+
 /// What tells whether anything changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pulse {
@@ -175,7 +185,7 @@ pub struct Pulse {
 /// # Errors
 /// Those of the database.
 pub fn pulse(transaction: &mut Transaction<'_>) -> Result<Option<Pulse>, Error> {
-    if transaction.query_typed_opt(FIND_TABLES, &[])?.is_none() {
+    if !find_tables(transaction)? {
         return Ok(None);
     }
     let row = transaction.query_typed_one(PULSE, &[])?;

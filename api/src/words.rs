@@ -100,30 +100,40 @@ pub fn cadence<'a>(services: impl Iterator<Item = &'a Service> + Clone) -> Optio
 /// Why the newest check of a service was not online, from its class of failure and never from its error text;
 /// `None` where it was, where there is none, or where it is too old to be a reason.
 pub fn reason(state: &ServiceState) -> Option<String> {
-    let newest = state.newest.as_ref().filter(|_| !state.stale)?;
-    if newest.status == Status::Online {
-        return None;
-    }
-    let service = &state.service;
-    let answered = || newest.status_code.map(|code| format!("Unexpected answer: HTTP{NBSP}{code}"));
-    let slow = || format!("Slower than {}", span(service.slow_after));
+    let newest = state.newest.as_ref().filter(|newest| !state.stale && newest.status != Status::Online)?;
+    let slow_or_not = newest.failure.or(match (newest.status, newest.status_code) {
+        (Status::Degraded, Some(500..)) => Some(Failure::Status),
+        (Status::Degraded, _) => Some(Failure::Slow),
+        _ => None,
+    });
+    Some(cause(newest.status, slow_or_not, newest.status_code, &state.service))
+}
+
+/// Why checks with this status were not online, as far as their class of failure tells.
+pub fn cause(
+    status: Status,
+    failure: Option<Failure>,
+    status_code: Option<i32>,
+    service: &Service,
+) -> String {
     let timeout = || format!("No answer within {}", span(service.timeout));
-    Some(match (newest.failure, newest.status) {
+    match (failure, status) {
         (Some(Failure::Dns), _) => "Its name could not be looked up".into(),
         (Some(Failure::Connect), _) => "No connection could be made".into(),
         (Some(Failure::Tls), _) => "No secure connection: TLS or its certificate failed".into(),
         (Some(Failure::Timeout), _) => timeout(),
         (Some(Failure::Protocol), _) => "The answer was not proper HTTP".into(),
         (Some(Failure::Redirect), _) => "It redirects to where it can’t be followed".into(),
-        (Some(Failure::Status), _) => answered().unwrap_or_else(|| "Unexpected answer".into()),
-        (Some(Failure::Slow), _) => slow(),
-        (None, Status::Degraded) => {
-            answered().filter(|_| newest.status_code >= Some(500)).unwrap_or_else(slow)
-        }
+        (Some(Failure::Status), _) => match status_code {
+            Some(code) => format!("Unexpected answer: HTTP{NBSP}{code}"),
+            None => "Unexpected answer".into(),
+        },
+        (Some(Failure::Slow), _) => format!("Slower than {}", span(service.slow_after)),
+        (None, Status::Degraded) => "Unexpected or slow answer".into(),
         (None, Status::Timeout) => timeout(),
         (None, Status::Offline) => "It could not be reached".into(),
-        (None, Status::Unknown | Status::Online) => "Its last check has a result that nobody knows".into(),
-    })
+        (None, Status::Unknown | Status::Online) => "A result that nobody knows".into(),
+    }
 }
 
 /// A whole number of the largest unit, spelled out, where there is one; else [`span`].
@@ -278,7 +288,7 @@ mod tests {
             (Degraded, None, None, Some("Slower than 2.5 s")),
             (Timeout, None, None, Some("No answer within 10 s")),
             (Offline, None, None, Some("It could not be reached")),
-            (Unknown, None, None, Some("Its last check has a result that nobody knows")),
+            (Unknown, None, None, Some("A result that nobody knows")),
         ] {
             let said = reason(&found(status, failure, code)).map(|words| plain(&words));
             assert_eq!(said.as_deref(), words, "{status} {failure:?} {code:?}");

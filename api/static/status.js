@@ -21,9 +21,9 @@ const format = (options) => {
 const hm = { hour: "2-digit", minute: "2-digit" }, hms = { ...hm, second: "2-digit" };
 const dmy = { day: "numeric", month: "short", year: "numeric" };
 const day = format(dmy), full = format({ ...dmy, ...hms, timeZoneName: "short" });
-const as = { clock: format(hms), stamp: format({ ...dmy, ...hms }) };
-const today = format(hm), once = format({ ...dmy, ...hm });
-as.moment = (instant) => (day(instant) === day(now()) ? today : once)(instant);
+const as = { clock: format(hms), stamp: format({ ...dmy, ...hms }), hm: format(hm) };
+const once = format({ ...dmy, ...hm });
+as.moment = (instant) => (day(instant) === day(now()) ? as.hm : once)(instant);
 const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
 
 const text = (element, words) => element.textContent === words || (element.textContent = words);

@@ -61,6 +61,7 @@ fn pure_files_have_no_clock_socket_sql_or_log() {
         "api/src/packed.rs",
         "api/src/render/history.rs",
         "api/src/series.rs",
+        "api/src/response_times.rs",
         "api/src/snapshot.rs",
         "api/src/uptime.rs",
         "api/src/facts.rs",

@@ -4,6 +4,7 @@ use chrono::DateTime;
 use serde::Serialize;
 use shared::Status;
 
+use super::view::tone;
 use crate::{
     facts::{DayCounts, Past, Quarter, SPARK_QUARTERS, STRIP_DAYS},
     outages::Outage,
@@ -74,6 +75,21 @@ impl Strip {
     }
 }
 
+/// A day of the table behind the strip.
+#[derive(Serialize)]
+pub(super) struct DayRow {
+    date: String,
+    uptime: Option<String>,
+    tone: &'static str,
+    checks: String,
+    events: String,
+}
+
+/// The days of the strip, the newest first.
+pub(super) fn rows(past: &Past, today: i64) -> Vec<DayRow> {
+    days(past, today).iter().rev().map(Day::row).collect()
+}
+
 /// The uptime over the days of the strip; `None` where they hold no check.
 pub(super) fn uptime(past: &Past, today: i64) -> Option<Percent> {
     let shown = past.days.iter().filter(|(number, _)| (today + 1 - STRIP_DAYS..=today).contains(number));
@@ -117,10 +133,28 @@ impl Day<'_> {
         }
     }
 
+    fn date(&self) -> String {
+        DateTime::from_timestamp(self.number * DAY_SECONDS, 0)
+            .unwrap_or_default()
+            .format("%a %-d %b")
+            .to_string()
+    }
+
+    fn row(&self) -> DayRow {
+        let DayCounts { online, total, .. } = self.counts;
+        let uptime = Percent::of(online, total);
+        DayRow {
+            date: self.date(),
+            uptime: uptime.map(words::percent),
+            tone: uptime.map_or("unknown", tone),
+            checks: words::grouped(total),
+            events: if total == 0 { "not measured".into() } else { self.events() },
+        }
+    }
+
     /// `Thu 12 Feb: 90.322% of 217 checks, 2 outages`.
     fn words(&self) -> String {
-        let date =
-            DateTime::from_timestamp(self.number * DAY_SECONDS, 0).unwrap_or_default().format("%a %-d %b");
+        let date = self.date();
         let DayCounts { online, total, .. } = self.counts;
         match Percent::of(online, total) {
             None => format!("{date}: not measured"),

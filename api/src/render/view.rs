@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared::Status;
+use shared::{Service, Status};
 
 use super::history::{self, Spark, Strip};
 use crate::{
@@ -24,19 +24,26 @@ const WORST_FIRST: [Status; 5] =
 /// The heading over services without a group, where others have one.
 const UNGROUPED: &str = "Other services";
 
-/// All that `page.html` names.
+/// What every page tells of what stands behind its figures.
 #[derive(Serialize)]
-pub(super) struct Page<'a> {
+pub(super) struct Frame {
     now: String,
     source: &'static str,
     silent_since: Option<Instant>,
+    as_of: Instant,
+}
+
+/// All that `page.html` names.
+#[derive(Serialize)]
+pub(super) struct Page<'a> {
+    #[serde(flatten)]
+    frame: Frame,
     overall: Banner,
     tally: Vec<Count>,
     affected: Vec<Affected<'a>>,
     affected_more: usize,
     last_check: Option<Instant>,
     next_check: Option<Instant>,
-    as_of: Instant,
     total: usize,
     pub(super) groups: Vec<Group<'a>>,
     states: [Word; 5],
@@ -47,7 +54,7 @@ pub(super) struct Page<'a> {
 
 /// An instant, for programs and for people.
 #[derive(Serialize)]
-struct Instant {
+pub(super) struct Instant {
     iso: String,
     /// To the second.
     clock: String,
@@ -65,9 +72,9 @@ struct Banner {
 }
 
 #[derive(Serialize)]
-struct Word {
+pub(super) struct Word {
     key: &'static str,
-    word: &'static str,
+    pub(super) word: &'static str,
 }
 
 #[derive(Serialize)]
@@ -113,7 +120,7 @@ pub(super) struct Card<'a> {
 }
 
 #[derive(Serialize)]
-struct Link<'a> {
+pub(super) struct Link<'a> {
     href: &'a str,
     /// What it reads; `None` where that would repeat the name.
     text: Option<&'a str>,
@@ -127,7 +134,7 @@ struct Last {
 }
 
 #[derive(Serialize)]
-struct Figure {
+pub(super) struct Figure {
     label: String,
     value: Option<String>,
     tone: &'static str,
@@ -140,16 +147,13 @@ impl<'a> Page<'a> {
         let services = &snapshot.services;
         let affected = affected(services);
         Page {
-            now: json::instant(now),
-            source: json::source(&snapshot.source),
-            silent_since: json::silent_since(&snapshot.source).map(Instant::of),
+            frame: Frame::of(snapshot, now),
             overall: Banner::of(snapshot.overall),
             tally: tally(&services.iter().map(|state| state.status).collect::<Vec<_>>()),
             affected_more: affected.len().saturating_sub(NAMED),
             affected: affected.into_iter().take(NAMED).collect(),
             last_check: snapshot.last_check.map(Instant::of),
             next_check: snapshot.next_check.map(Instant::of),
-            as_of: Instant::of(snapshot.as_of),
             total: services.len(),
             groups: groups(services),
             states: [Status::Online, Status::Degraded, Status::Timeout, Status::Offline, Status::Unknown]
@@ -161,14 +165,29 @@ impl<'a> Page<'a> {
     }
 }
 
+impl Frame {
+    pub(super) fn of(snapshot: &Snapshot, now: DateTime<Utc>) -> Frame {
+        Frame {
+            now: json::instant(now),
+            source: json::source(&snapshot.source),
+            silent_since: json::silent_since(&snapshot.source).map(Instant::of),
+            as_of: Instant::of(snapshot.as_of),
+        }
+    }
+}
+
 impl Instant {
-    fn of(at: DateTime<Utc>) -> Instant {
+    pub(super) fn of(at: DateTime<Utc>) -> Instant {
         Instant {
             iso: json::instant(at),
             clock: at.format("%H:%M:%S").to_string(),
             minute: at.format("%H:%M").to_string(),
             date: at.format("%-d %b %Y").to_string(),
         }
+    }
+
+    pub(super) fn minute_in_utc(&self) -> String {
+        format!("{}, {} UTC", self.date, self.minute)
     }
 }
 
@@ -185,7 +204,7 @@ impl Banner {
 }
 
 impl Word {
-    fn of(status: Status) -> Word {
+    pub(super) fn of(status: Status) -> Word {
         Word { key: status.as_str(), word: words::state(status) }
     }
 }
@@ -196,11 +215,7 @@ impl<'a> Card<'a> {
         Card {
             id: &service.id,
             name: &service.name,
-            link: service
-                .link
-                .as_deref()
-                .and_then(json::followable)
-                .map(|href| Link::of(href, &service.name)),
+            link: Link::of_service(service),
             status: Word::of(state.status),
             stale: state.stale,
             response: newest.and_then(|newest| newest.response_time_ms).map(words::milliseconds),
@@ -223,6 +238,12 @@ impl<'a> Card<'a> {
 }
 
 impl<'a> Link<'a> {
+    /// `None` where it has none that may be followed.
+    pub(super) fn of_service(service: &'a Service) -> Option<Link<'a>> {
+        let href = service.link.as_deref().and_then(json::followable);
+        href.map(|href| Link::of(href, &service.name))
+    }
+
     fn of(href: &'a str, name: &str) -> Link<'a> {
         let (_, text) = href.split_once("//").unwrap_or(("", href));
         let text = text.strip_suffix('/').unwrap_or(text);
@@ -231,7 +252,7 @@ impl<'a> Link<'a> {
 }
 
 /// Uptime over each window, and before all time that over the days of the strip.
-fn figures(state: &ServiceState, today: i64) -> [Figure; 5] {
+pub(super) fn figures(state: &ServiceState, today: i64) -> [Figure; 5] {
     let strip = history::uptime(&state.past, today).filter(|_| state.past.reaches_back(today));
     let of = |window| Figure::of(label(window), state.uptime(window), why_unknown(window));
     let days = format!("{STRIP_DAYS}\u{a0}d");
@@ -247,7 +268,7 @@ impl Figure {
 }
 
 /// The class of an uptime: coloured at 99, 95 and 90 %.
-fn tone(uptime: Percent) -> &'static str {
+pub(super) fn tone(uptime: Percent) -> &'static str {
     match uptime.thousandths() {
         99_000.. => "online",
         95_000.. => "good",

@@ -5,6 +5,7 @@
 mod api;
 mod browser;
 mod contract;
+mod drawn;
 mod events;
 mod live;
 mod loss;
@@ -15,6 +16,7 @@ mod pooler;
 mod proxies;
 mod rights;
 mod samples;
+mod services;
 mod site;
 mod standby;
 mod statistics;

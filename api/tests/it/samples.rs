@@ -4,12 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use api::{
     facts::{Newest, Past, Quarter, SPARK_QUARTERS, STRIP_DAYS},
+    inquiries::Charts,
     outages::Outage,
+    response_times::{Chart, Hour, Period},
     snapshot::{Overall, ServiceState, Snapshot, Source, day_of},
     uptime::Percent,
+    uptime::hour_of,
 };
 use chrono::{DateTime, Utc};
-use shared::{Failure, Service, Status};
+use shared::{Distribution, Failure, Service, Status};
 
 /// The instant of every sample.
 pub(crate) fn now() -> DateTime<Utc> {
@@ -103,6 +106,25 @@ pub(crate) fn past(id: &str) -> Past {
         ((today + 1) * 4 - SPARK_QUARTERS + place, quarter.into())
     });
     Past { days, quarters: quarters.take(27).collect(), outages }
+}
+
+/// The response times of a service over each period, as of [`now`]: with a slow evening, failures, and a night without
+/// a check.
+pub(crate) fn charts() -> Charts {
+    let hour = hour_of(now());
+    let hours: Vec<Hour> = (0..90 * 24)
+        .filter(|ago| !(40..52).contains(ago))
+        .map(|ago| {
+            let mut times = Distribution::default();
+            let usual = 300 + i32::try_from(ago * 37 % 180 + ago / 24 * 29 % 90).expect("small");
+            times.add(usual, 40);
+            times.add(usual * 2, 19);
+            times.add(if (18..22).contains(&ago) { 6_900 } else { usual * 3 }, 3);
+            let failed = u64::from(ago % 67 == 20);
+            Hour { number: hour - ago, checks: 62, failed, times }
+        })
+        .collect();
+    Period::ALL.map(|period| Chart::of(&hours, period, hour, Duration::from_secs(60)))
 }
 
 /// The same, found in another state.

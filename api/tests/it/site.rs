@@ -9,7 +9,8 @@ use std::{
 
 use api::{
     assets, json,
-    render::{CONTENT_SECURITY_POLICY, Renderer},
+    render::{Asked, CONTENT_SECURITY_POLICY, Renderer},
+    response_times::Period,
     snapshot::Snapshot,
 };
 
@@ -53,6 +54,11 @@ impl Site {
         format!("http://{}/status", self.address)
     }
 
+    /// The address of a page below `/status`, such as `/outages`.
+    pub(crate) fn page(&self, below: &str) -> String {
+        format!("{}{below}", self.url())
+    }
+
     /// Shows another snapshot from now on.
     pub(crate) fn show(&self, snapshot: Snapshot) {
         *self.shown.lock().expect("no test panics here") = Shown(snapshot, samples::now());
@@ -63,7 +69,7 @@ fn answer(mut stream: &TcpStream, shown: &Mutex<Shown>) {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.take_while(|line| !line.is_empty()).for_each(drop);
-    let path = request.split([' ', '?']).nth(1).unwrap_or_default();
+    let path = request.split(' ').nth(1).unwrap_or_default();
     let shown = shown.lock().expect("no test panics here").clone();
     let (status, content_type, body) = content(path, &shown);
     let date = samples::now().format("%a, %d %b %Y %H:%M:%S GMT");
@@ -79,6 +85,14 @@ fn answer(mut stream: &TcpStream, shown: &Mutex<Shown>) {
 fn content(path: &str, Shown(snapshot, drawn_at): &Shown) -> (u16, &'static str, Vec<u8>) {
     const HTML: &str = "text/html; charset=utf-8";
     let renderer = Renderer::new("asimonson.com status", "").expect("sound templates");
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    if let Some(asked) = asked(path, query) {
+        let charts = samples::charts();
+        return match renderer.asked(snapshot, &asked, Ok(&charts), *drawn_at).expect("a page") {
+            Some(page) => (200, HTML, page.into()),
+            None => (404, HTML, renderer.error_page(404).into()),
+        };
+    }
     match path {
         "/status" => (200, HTML, renderer.page(snapshot, *drawn_at).expect("a page").into()),
         "/api/status" => (200, "application/json", json::status(snapshot)),
@@ -87,4 +101,19 @@ fn content(path: &str, Shown(snapshot, drawn_at): &Shown) -> (u16, &'static str,
             None => (404, HTML, renderer.error_page(404).into()),
         },
     }
+}
+
+/// What an address asks for, as the real routes have it.
+fn asked(path: &str, query: &str) -> Option<Asked> {
+    if path == "/status/outages" {
+        return Some(Asked::Outages(query.strip_prefix("service=").map(Into::into), None));
+    }
+    let place = path.strip_prefix("/status/services/")?;
+    Some(match place.split_once("/outages/") {
+        Some((id, at)) => Asked::Outage(id.into(), at.parse().ok()?),
+        None => {
+            let period = Period::ALL.into_iter().find(|period| query.ends_with(period.key()));
+            Asked::Service(place.into(), period.unwrap_or_default())
+        }
+    })
 }

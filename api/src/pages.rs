@@ -1,0 +1,126 @@
+//! The pages that are drawn when somebody asks for them: of one service, of outages, of one outage. Each once for what
+//! is published, however many ask; one at a time, so that whoever asks for many takes nothing from the others.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use actix_web::web::block;
+use chrono::Utc;
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    body::Body,
+    inquiries::{Inquiries, Unanswered},
+    publish::Published,
+    render::{Asked, Renderer},
+};
+
+/// Who asks waits no longer for his turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Drawn pages that are kept while they are the newest: some 20 KB each.
+const MOST_KEPT: usize = 512;
+
+/// Why there is no page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotDrawn {
+    /// There is no such service, or no such outage.
+    NothingThere,
+    /// Too many ask.
+    Busy,
+    /// It can't be rendered, which the tests rule out.
+    Failed(String),
+}
+
+/// Draws pages.
+#[derive(Debug)]
+pub struct Pages {
+    renderer: Arc<Renderer>,
+    inquiries: Inquiries,
+    turn: Semaphore,
+    kept: Mutex<Kept>,
+}
+
+/// Pages that were drawn of one thing published.
+#[derive(Debug, Default)]
+struct Kept {
+    of: Weak<Published>,
+    pages: HashMap<Asked, Body>,
+}
+
+impl Pages {
+    /// With this renderer, and what `inquiries` tell.
+    pub fn new(renderer: Arc<Renderer>, inquiries: Inquiries) -> Pages {
+        Pages { renderer, inquiries, turn: Semaphore::new(1), kept: Mutex::default() }
+    }
+
+    /// The page that is asked for, of what is published.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn draw(&self, published: Arc<Published>, asked: Asked) -> Result<Body, NotDrawn> {
+        if let Some(body) = self.kept(&published, &asked) {
+            return Ok(body);
+        }
+        let (id, needs_charts) = match &asked {
+            Asked::Service(id, _) => (Some(id), true),
+            Asked::Outages(id, _) => (id.as_ref(), false),
+            Asked::Outage(id, _) => (Some(id), false),
+        };
+        let service = match id {
+            Some(id) => Some(published.snapshot.service(id).ok_or(NotDrawn::NothingThere)?),
+            None => None,
+        };
+        let charts = match service.filter(|_| needs_charts) {
+            Some(state) => self.inquiries.response_times(Arc::clone(&state.service), state.revision).await,
+            None => Err(Unanswered::Away),
+        };
+        let turn = timeout(PATIENCE, self.turn.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(NotDrawn::Busy) };
+        // Somebody who waited for the same may have been first.
+        if let Some(body) = self.kept(&published, &asked) {
+            return Ok(body);
+        }
+        let (renderer, of, what) = (Arc::clone(&self.renderer), Arc::clone(&published), asked.clone());
+        let lasts = charts.is_ok() || !needs_charts;
+        let drawn = block(move || {
+            let charts = charts.as_deref().map_err(|unanswered| *unanswered);
+            renderer.asked(&of.snapshot, &what, charts, Utc::now()).map(|html| html.map(Body::new))
+        });
+        let body = match drawn.await {
+            Ok(Ok(Some(body))) => body,
+            Ok(Ok(None)) => return Err(NotDrawn::NothingThere),
+            Ok(Err(error)) => return Err(NotDrawn::Failed(error.to_string())),
+            Err(_) => return Err(NotDrawn::Busy),
+        };
+        if lasts {
+            self.keep(&published, asked, body.clone());
+        }
+        Ok(body)
+    }
+
+    fn kept(&self, published: &Arc<Published>, asked: &Asked) -> Option<Body> {
+        let kept = self.lock();
+        kept.pages.get(asked).filter(|_| kept.is_of(published)).cloned()
+    }
+
+    fn keep(&self, published: &Arc<Published>, asked: Asked, body: Body) {
+        let mut kept = self.lock();
+        if !kept.is_of(published) || kept.pages.len() >= MOST_KEPT {
+            *kept = Kept { of: Arc::downgrade(published), pages: HashMap::new() };
+        }
+        kept.pages.insert(asked, body);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn is_of(&self, published: &Arc<Published>) -> bool {
+        std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(published))
+    }
+}
