@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::{address, section::Entry};
-use shared::printable::is_printable;
+use shared::{printable::is_printable, written::named};
 
 /// Of an id: the width of `service_checks.service_id`.
 const LONGEST_ID: usize = 50;
@@ -53,14 +53,5 @@ pub(super) fn short(text: String) -> Result<String, String> {
     match text.chars().count() {
         0..=LONGEST => Ok(text),
         length => Err(format!("has {length} characters; write at most {LONGEST}")),
-    }
-}
-
-/// A character as a message shows it: itself in quotes, or its number where it can't be seen.
-pub(super) fn named(c: char) -> String {
-    match c {
-        ' ' => "a space".to_owned(),
-        c if is_printable(c) && !c.is_whitespace() && c.to_string().width() > 0 => format!("'{c}'"),
-        c => format!("the invisible character U+{:04X}", u32::from(c)),
     }
 }
