@@ -9,13 +9,11 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use crate::{
-    assets,
+    assets::Asset,
+    look::Link,
+    site::Site,
     snapshot::{ServiceState, Snapshot},
 };
-
-/// The policy under which the pages work, to the letter: no inline script or style, nothing from anywhere else.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-     img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Tera escapes what it is given in templates whose name ends in `.html`.
 const TEMPLATES: [(&str, &str); 4] = [
@@ -34,14 +32,24 @@ pub struct Renderer {
     tera: Tera,
 }
 
-/// What every page knows of its place.
-#[derive(Debug, Clone, Serialize)]
-struct Site {
-    title: String,
-    base: String,
+/// What every page knows of its place, as `site`.
+#[derive(Serialize)]
+struct Place<'a> {
+    title: &'a str,
+    base: &'a str,
     style: String,
     script: String,
     icon: String,
+    logo: Option<Image>,
+    links: &'a [Link],
+    footer: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Image {
+    src: String,
+    width: u32,
+    height: u32,
 }
 
 #[derive(Serialize)]
@@ -52,22 +60,14 @@ struct ErrorPage {
 }
 
 impl Renderer {
-    /// `title` heads every page. `base_path` stands before every link: empty, or like `/x`.
+    /// A renderer of the pages of this site.
     ///
     /// # Errors
     /// Where a template is broken, which the tests rule out.
-    pub fn new(title: &str, base_path: &str) -> Result<Renderer, tera::Error> {
+    pub fn new(site: &Site) -> Result<Renderer, tera::Error> {
         let mut tera = Tera::new();
         tera.add_raw_templates(TEMPLATES)?;
-        let asset = |asset: &assets::Asset| format!("{base_path}/status/assets/{}", asset.name);
-        let site = Site {
-            title: title.into(),
-            base: base_path.into(),
-            style: asset(&assets::STYLE),
-            script: asset(&assets::SCRIPT),
-            icon: asset(&assets::ICON),
-        };
-        tera.global_context().insert("site", &site);
+        tera.global_context().insert("site", &Place::of(site));
         Ok(Renderer { tera })
     }
 
@@ -104,6 +104,23 @@ impl Renderer {
     }
 }
 
+impl Place<'_> {
+    fn of(site: &Site) -> Place<'_> {
+        let path = |asset: &Asset| format!("{}/status/assets/{}", site.base_path, asset.name);
+        let image = |(asset, (width, height))| Image { src: path(asset), width, height };
+        Place {
+            title: &site.title,
+            base: &site.base_path,
+            style: path(&site.assets.style),
+            script: path(&site.assets.script),
+            icon: path(&site.assets.icon),
+            logo: site.assets.logo.as_ref().zip(site.logo_size).map(image),
+            links: &site.links,
+            footer: &site.footer,
+        }
+    }
+}
+
 /// A heading and a sentence for an HTTP status.
 const fn explain(status: u16) -> (&'static str, &'static str) {
     match status {
@@ -128,6 +145,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        look::Look,
         sample::{at, main, snapshot},
         snapshot::{ServiceState, Source},
         uptime::Percent,
@@ -149,8 +167,12 @@ mod tests {
         state
     }
 
+    fn site(title: &str, base_path: &str) -> Site {
+        Site::new(Some(title.into()), base_path, Look::default())
+    }
+
     fn page_at(base_path: &str, snapshot: &Snapshot) -> String {
-        let renderer = Renderer::new("Status of <us> & \"them\"", base_path).unwrap();
+        let renderer = Renderer::new(&site("Status of <us> & \"them\"", base_path)).unwrap();
         renderer.page(snapshot, at("2026-02-12T18:10:00.5Z")).unwrap()
     }
 
@@ -310,7 +332,7 @@ mod tests {
     fn every_link_of_our_own_carries_the_base_path() {
         for base in ["", "/monitor"] {
             let html = page_at(base, &snapshot(vec![named("main", "main", None)]))
-                + &Renderer::new("x", base).unwrap().error_page(404);
+                + &Renderer::new(&site("x", base)).unwrap().error_page(404);
             let own = html
                 .split(" href=\"")
                 .chain(html.split(" src=\""))
@@ -324,7 +346,7 @@ mod tests {
                     &link[..40]
                 );
             }
-            for asset in assets::all() {
+            for asset in site("x", base).assets.all() {
                 assert!(html.contains(&format!("\"{base}/status/assets/{}\"", asset.name)));
             }
         }
@@ -341,7 +363,7 @@ mod tests {
 
     #[test]
     fn an_error_is_explained_and_leads_back() {
-        let renderer = Renderer::new("<us>", "/monitor").unwrap();
+        let renderer = Renderer::new(&site("<us>", "/monitor")).unwrap();
         for status in [400, 404, 405, 408, 413, 418, 431, 500, 502, 503] {
             let html = renderer.error_page(status);
             assert!(html.contains(&format!("Error {status}.")), "{html}");

@@ -18,7 +18,8 @@ use crate::{
     assets,
     body::{Body, Slices},
     publish::Latest,
-    render::{CONTENT_SECURITY_POLICY, Renderer},
+    render::Renderer,
+    site::Site,
 };
 
 /// What every route needs.
@@ -28,8 +29,8 @@ pub struct Shown {
     pub latest: Arc<Latest>,
     /// For the pages that tell of errors.
     pub renderer: Arc<Renderer>,
-    /// What links begin with: empty, or like `/monitor`.
-    pub base_path: Arc<str>,
+    /// What is the same for every answer.
+    pub site: Arc<Site>,
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -44,8 +45,8 @@ const ALLOWED: &str = "GET, HEAD";
 /// All routes, with and without the base path.
 pub fn configure(app: &mut web::ServiceConfig, shown: &Shown) {
     app.app_data(web::Data::new(shown.clone()));
-    if !shown.base_path.is_empty() {
-        app.service(web::scope(&shown.base_path).configure(routes).default_service(web::to(not_found)));
+    if !shown.site.base_path.is_empty() {
+        app.service(web::scope(&shown.site.base_path).configure(routes).default_service(web::to(not_found)));
     }
     app.configure(routes).default_service(web::to(not_found));
 }
@@ -82,15 +83,14 @@ impl Read {
 }
 
 async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
-    let page = format!("{}/status", shown.base_path);
+    let page = format!("{}/status", shown.site.base_path);
     // Not a permanent one: browsers would keep it beyond a change of the base path.
     HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
 async fn page(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
     let mut response = send(&request, &shown.latest.published().page, HTML, FOR_SECONDS);
-    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, shown.site.policy.clone());
     response
 }
 
@@ -113,10 +113,14 @@ async fn events(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
 }
 
 async fn asset(request: HttpRequest, shown: web::Data<Shown>, name: web::Path<String>) -> HttpResponse {
-    match assets::find(&name) {
-        Some(asset) => send(&request, &asset.body, asset.content_type, assets::CACHE_CONTROL),
-        None => error(&request, &shown, StatusCode::NOT_FOUND),
+    let Some(asset) = shown.site.assets.find(&name) else {
+        return error(&request, &shown, StatusCode::NOT_FOUND);
+    };
+    let mut response = send(&request, &asset.body, asset.content_type, assets::CACHE_CONTROL);
+    if let Some(policy) = asset.policy {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     }
+    response
 }
 
 /// A content in the form that the client likes best, or 304 where it has it in whatever form.
@@ -189,10 +193,10 @@ struct Problem<'a> {
 fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     let path = request.path();
-    let below = path.strip_prefix(&*shown.base_path).unwrap_or(path);
+    let below = path.strip_prefix(&*shown.site.base_path).unwrap_or(path);
     if below != "/api" && !below.starts_with("/api/") {
         return response
-            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+            .insert_header((header::CONTENT_SECURITY_POLICY, shown.site.policy.clone()))
             .insert_header((header::CONTENT_TYPE, HTML))
             .body(shown.renderer.error_page(status.as_u16()));
     }

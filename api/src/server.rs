@@ -28,6 +28,7 @@ use crate::{
     refresh,
     render::Renderer,
     routes::{self, Shown},
+    site::Site,
     snapshot::Known,
 };
 
@@ -78,10 +79,9 @@ impl fmt::Display for Listen {
 ///
 /// # Errors
 /// Why it did not start, for people.
-pub fn run(listen: &Listen, base_path: &str, title: &str) -> Result<(), String> {
-    let renderer =
-        Renderer::new(title, base_path).map_err(|error| format!("the page can't be set up: {error}"))?;
-    let shown = publish(Arc::new(renderer), base_path)?;
+pub fn run(listen: &Listen, site: Site) -> Result<(), String> {
+    let renderer = Renderer::new(&site).map_err(|error| format!("the page can't be set up: {error}"))?;
+    let shown = publish(Arc::new(renderer), site)?;
     let failed = |error: io::Error| format!("serving: {error}");
     System::new().block_on(async {
         // Before anybody can know that this process is ready: a signal must find its handler.
@@ -92,7 +92,7 @@ pub fn run(listen: &Listen, base_path: &str, title: &str) -> Result<(), String> 
     })
 }
 
-fn publish(renderer: Arc<Renderer>, base_path: &str) -> Result<Shown, String> {
+fn publish(renderer: Arc<Renderer>, site: Site) -> Result<Shown, String> {
     let database = match Database::from_environment("status-api") {
         Ok(Some(database)) => Ok(database),
         Ok(None) => Err("DATABASE_URL is not set".to_owned()),
@@ -100,7 +100,7 @@ fn publish(renderer: Arc<Renderer>, base_path: &str) -> Result<Shown, String> {
     };
     let known = if database.is_ok() { Known::Nothing(Utc::now()) } else { Known::Unconfigured };
     let publisher = Publisher::new(Arc::clone(&renderer), known)?;
-    let shown = Shown { latest: publisher.latest(), renderer, base_path: base_path.into() };
+    let shown = Shown { latest: publisher.latest(), renderer, site: Arc::new(site) };
     match database {
         Ok(database) => {
             log::info!("reading from {database}");

@@ -6,4 +6,4 @@ mod problems;
 mod words;
 
 pub use problems::{Lines, Problem, Problems};
-pub use words::{named, nearest, not_toml, quotable, unknown_key};
+pub use words::{check_length, check_line, named, nearest, not_toml, quotable, unknown_key};

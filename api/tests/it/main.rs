@@ -7,6 +7,7 @@ mod browser;
 mod contract;
 mod events;
 mod live;
+mod look;
 mod loss;
 mod oddities;
 mod outages;

@@ -30,6 +30,31 @@ pub fn named(c: char) -> String {
     }
 }
 
+/// Refuses what can't be shown on one line, what can't be seen at all, and what is longer than people read.
+///
+/// # Errors
+/// The end of a sentence that begins with the text.
+pub fn check_line(text: &str, most: usize) -> Result<(), String> {
+    if let Some(c) = text.chars().find(|c| !is_printable(*c)) {
+        return Err(format!("holds {}, which can't be shown; take it out", named(c)));
+    }
+    if text.trim().width() == 0 {
+        return Err("is empty; write what people should read".to_owned());
+    }
+    check_length(text, most)
+}
+
+/// Refuses what has more characters.
+///
+/// # Errors
+/// The end of a sentence that begins with the text.
+pub fn check_length(text: &str, most: usize) -> Result<(), String> {
+    match text.chars().count() {
+        length if length > most => Err(format!("has {length} characters; write at most {most}")),
+        _ => Ok(()),
+    }
+}
+
 /// What is said of a key that nobody knows.
 pub fn unknown_key(key: &str, known: &[&str]) -> String {
     let quoted = quotable(&format!("{key:?}"));
