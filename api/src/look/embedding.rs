@@ -9,7 +9,7 @@ use super::reading::Entry;
 
 const INSTEAD: &str = "write one like \"https://www.example.com\", or \"'self'\" or \"*\"";
 
-/// A site that may embed the page. It is made by [`read`] and `parse` alone, so it is always one word of a policy.
+/// A site that may embed the page: always one word of a policy, since nothing but a page file makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
