@@ -1,12 +1,23 @@
-//! The page's static files, compiled in and compressed once. Their names carry a hash of their content, so that an
-//! answer may be kept for ever: another content is another name.
+//! The page's static files, compiled in but for the logo, and compressed once. Their names carry a hash of their content,
+//! so that an answer may be kept for ever: another content is another name.
 
-use std::sync::LazyLock;
-
-use crate::body::Body;
+use crate::{
+    body::Body,
+    look::{Accent, Logo, Look, logo::Kind},
+};
 
 /// What the routes may say about every asset.
 pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
+/// Of an SVG that somebody else drew: whoever opens it by itself sees it, and no script in it ever runs.
+const FOREIGN_SVG: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+
+const STYLE: &str = include_str!("../static/style.css");
+const PANELS: &str = include_str!("../static/panels.css");
+const SCRIPT: &str = include_str!("../static/status.js");
+const ICON: &str = include_str!("../static/favicon.svg");
+/// The colour of the icon, which follows the accent.
+const ICON_COLOUR: &str = "<g fill=\"#5271ff\">";
 
 /// A static file of the page.
 #[derive(Debug, Clone)]
@@ -17,37 +28,76 @@ pub struct Asset {
     pub content_type: &'static str,
     /// Its content.
     pub body: Body,
+    /// Its `Content-Security-Policy`, where it needs one.
+    pub policy: Option<&'static str>,
 }
 
-/// The style sheet.
-pub static STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("style", "css", "text/css; charset=utf-8", include_bytes!("../static/style.css"))
-});
-/// The style sheet of what the first page does not have.
-pub static PANELS: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("panels", "css", "text/css; charset=utf-8", include_bytes!("../static/panels.css"))
-});
-/// The script.
-pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("status", "js", "text/javascript; charset=utf-8", include_bytes!("../static/status.js"))
-});
-/// The icon of the tab.
-pub static ICON: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("favicon", "svg", "image/svg+xml", include_bytes!("../static/favicon.svg")));
-
-/// All of them.
-pub fn all() -> [&'static Asset; 4] {
-    [&STYLE, &PANELS, &SCRIPT, &ICON]
+/// All static files of a site.
+#[derive(Debug, Clone)]
+pub struct Assets {
+    /// The style sheet, in the colours of the site.
+    pub style: Asset,
+    /// The style sheet of what the first page does not have.
+    pub panels: Asset,
+    /// The script.
+    pub script: Asset,
+    /// The icon of the tab.
+    pub icon: Asset,
+    /// What stands beside the title, if it is not the mark.
+    pub logo: Option<Asset>,
 }
 
-/// The asset of that name, the hash included.
-pub fn find(name: &str) -> Option<&'static Asset> {
-    all().into_iter().find(|asset| asset.name == name)
+impl Assets {
+    /// Those of a site that looks so.
+    pub fn of(look: &Look) -> Assets {
+        Assets {
+            style: Asset::new("style", "css", "text/css; charset=utf-8", style(&look.accent)),
+            panels: Asset::new("panels", "css", "text/css; charset=utf-8", PANELS.into()),
+            script: Asset::new("status", "js", "text/javascript; charset=utf-8", SCRIPT.into()),
+            icon: Asset::new("favicon", "svg", "image/svg+xml", icon(&look.accent)),
+            logo: look.logo.as_ref().map(Asset::of_logo),
+        }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Asset> {
+        [&self.style, &self.panels, &self.script, &self.icon].into_iter().chain(&self.logo)
+    }
+
+    /// The asset of that name, the hash included.
+    pub fn find(&self, name: &str) -> Option<&Asset> {
+        self.all().find(|asset| asset.name == name)
+    }
+}
+
+fn style(accent: &Accent) -> String {
+    let own = if *accent == Accent::default() { String::new() } else { accent.css() };
+    format!("{STYLE}{own}")
+}
+
+fn icon(Accent { dark, light }: &Accent) -> String {
+    let rule = match dark == light {
+        true => String::new(),
+        false => format!("<style>@media(prefers-color-scheme:light){{g{{fill:{light}}}}}</style>"),
+    };
+    ICON.replace(ICON_COLOUR, &format!("{rule}<g fill=\"{dark}\">"))
 }
 
 impl Asset {
-    fn new(stem: &str, ending: &str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
-        Asset { name: format!("{stem}.{}.{ending}", digest(bytes)), content_type, body: Body::new(bytes) }
+    fn new(stem: &str, ending: &str, content_type: &'static str, text: String) -> Asset {
+        let name = format!("{stem}.{}.{ending}", digest(text.as_bytes()));
+        Asset { name, content_type, body: Body::new(text), policy: None }
+    }
+
+    fn of_logo(logo: &Logo) -> Asset {
+        let (bytes, is_svg) = (logo.bytes.clone(), logo.kind == Kind::Svg);
+        Asset {
+            name: format!("logo.{}.{}", digest(&bytes), logo.kind.ending()),
+            content_type: logo.kind.content_type(),
+            // Pixels are compressed already.
+            body: if is_svg { Body::new(bytes) } else { Body::as_it_is(bytes) },
+            policy: is_svg.then_some(FOREIGN_SVG),
+        }
     }
 }
 
@@ -56,7 +106,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("{:016x}", fnv1a(bytes))
 }
 
-/// FNV-1a, 64 bits: tells versions of our own files apart, nothing more.
+/// FNV-1a, 64 bits: tells versions of a file apart, nothing more.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes
         .iter()
@@ -76,7 +126,9 @@ mod tests {
 
     #[test]
     fn an_asset_is_found_by_its_whole_name_only() {
-        for asset in all() {
+        let assets = Assets::of(&Look::default());
+        let find = |name: &str| assets.find(name);
+        for asset in assets.all() {
             assert!(find(&asset.name).is_some_and(|found| std::ptr::eq(found, asset)));
             let (stem, rest) = asset.name.split_once('.').unwrap();
             let (hash, ending) = rest.split_once('.').unwrap();
@@ -91,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_script_is_at_most_ten_kibibytes() {
-        let length = SCRIPT.body.identity().bytes.len();
+        let length = SCRIPT.len();
         assert!(length <= 10 * 1024, "{length} bytes");
     }
 }

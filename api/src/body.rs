@@ -62,6 +62,13 @@ impl Body {
         Body { forms }
     }
 
+    /// Leaves it as it is: what is compressed by itself only grows.
+    pub fn as_it_is(content: impl Into<Bytes>) -> Body {
+        let content = content.into();
+        let tag = tag(digest(&content), Encoding::Identity);
+        Body { forms: vec![Form { encoding: Encoding::Identity, bytes: content, tag }] }
+    }
+
     /// The form a client likes best; the smaller one where it likes two the same. One that accepts nothing there is
     /// gets the content as it is: RFC 9110, 12.4.1, leaves that beside 406, and the state of things is worth more to
     /// anybody than a refusal.

@@ -1,10 +1,14 @@
 //! The command line of status-api, and the exit code that answers it.
 
-use std::process::ExitCode;
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
-use crate::server::{self, Listen};
+use crate::{
+    look,
+    server::{self, Listen},
+    site::Site,
+};
 
 /// Serves the status page and its JSON, read-only, from the database that status-prober writes.
 ///
@@ -21,15 +25,28 @@ pub struct Cli {
     #[arg(long, value_name = "PATH", env = "STATUS_BASE_PATH", default_value = "/", value_parser = base_path)]
     base_path: String,
 
-    /// The title of the page
-    #[arg(long, value_name = "TEXT", env = "STATUS_TITLE", default_value = "Service status")]
-    title: String,
+    /// The title of the page, instead of that in the page file [default: Service status]
+    #[arg(long, value_name = "TEXT", env = "STATUS_TITLE")]
+    title: Option<String>,
+
+    /// The page file: title, logo, accent, footer, links, and who may embed the page
+    /// [default: /etc/status-monitor/page.toml where that exists]
+    #[arg(long, value_name = "PATH", env = "STATUS_PAGE")]
+    page: Option<PathBuf>,
 }
 
 impl Cli {
-    /// Serves: exit 0 done, 1 failed at run time (clap answers bad usage with 2).
+    /// Serves: exit 0 done, 1 failed at run time, 2 a page file with mistakes (clap answers bad usage with 2 too).
     pub fn answer(self) -> ExitCode {
-        match server::run(&self.listen, &self.base_path, &self.title) {
+        let look = match look::load(self.page.as_deref()) {
+            Ok(look) => look,
+            Err(problems) => {
+                // Plain lines for whoever started this; nobody is left to tell where standard error is gone.
+                writeln!(std::io::stderr(), "{problems}").ok();
+                return ExitCode::from(2);
+            }
+        };
+        match server::run(&self.listen, Site::new(self.title, &self.base_path, look)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 log::error!("{reason}");

@@ -5,7 +5,8 @@
 //! conclusions (with [`uptime`] for the arithmetic and [`outages`] for what failed), has them rendered once ([`render`]
 //! the page, [`json`] the JSON), compressed once ([`body`]), puts the bytes where the [`routes`] find them, and tells
 //! those who listen ([`events`]); [`accept`] tells which form a client wants. A request for either is
-//! answered from those bytes: no SQL, no template, no lock. So a database that is away means "as of 12:04", never an
+//! answered from those bytes: no SQL, no template, no lock. What is the same for all of them is the [`site`], made once
+//! of the options and of how its operator wants it to [`look`]. So a database that is away means "as of 12:04", never an
 //! error, and a visitor costs the same with one check or a hundred million.
 //!
 //! What few ask for is drawn when they do: [`pages`] has the page of a service, and those of outages, drawn of the same
@@ -20,6 +21,7 @@ pub mod events;
 pub mod facts;
 pub mod inquiries;
 pub mod json;
+pub mod look;
 pub mod outages;
 pub mod packed;
 pub mod pages;
@@ -32,6 +34,7 @@ pub mod routes;
 mod sample;
 pub mod series;
 pub mod server;
+pub mod site;
 pub mod snapshot;
 pub mod store;
 pub mod uptime;

@@ -216,11 +216,12 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::facts::Reading;
+    use crate::{facts::Reading, look::Look, site::Site};
 
     #[test]
     fn readings_that_piled_up_are_one_publish_of_the_newest() {
-        let renderer = Arc::new(Renderer::new("title", "").unwrap());
+        let site = Site::new(None, "", Look::default());
+        let renderer = Arc::new(Renderer::new(&site).unwrap());
         let mut publisher = Publisher::new(renderer, Known::Nothing(Utc::now())).unwrap();
         let (tell, told) = mpsc::channel();
         let newest = Utc::now();

@@ -12,15 +12,13 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use crate::{
-    assets,
+    assets::Asset,
     inquiries::{Charts, Unanswered},
+    look::Link,
     response_times::Period,
+    site::Site,
     snapshot::{ServiceState, Snapshot},
 };
-
-/// The policy under which the pages work, to the letter: no inline script or style, nothing from anywhere else.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-     img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Tera escapes what it is given in templates whose name ends in `.html`.
 const TEMPLATES: [(&str, &str); 8] = [
@@ -55,15 +53,25 @@ pub struct Renderer {
     base: String,
 }
 
-/// What every page knows of its place.
-#[derive(Debug, Clone, Serialize)]
-struct Site {
-    title: String,
-    base: String,
+/// What every page knows of its place, as `site`.
+#[derive(Serialize)]
+struct Place<'a> {
+    title: &'a str,
+    base: &'a str,
     style: String,
     panels: String,
     script: String,
     icon: String,
+    logo: Option<Image>,
+    links: &'a [Link],
+    footer: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Image {
+    src: String,
+    width: u32,
+    height: u32,
 }
 
 #[derive(Serialize)]
@@ -74,24 +82,15 @@ struct ErrorPage {
 }
 
 impl Renderer {
-    /// `title` heads every page. `base_path` stands before every link: empty, or like `/x`.
+    /// A renderer of the pages of this site.
     ///
     /// # Errors
     /// Where a template is broken, which the tests rule out.
-    pub fn new(title: &str, base_path: &str) -> Result<Renderer, tera::Error> {
+    pub fn new(site: &Site) -> Result<Renderer, tera::Error> {
         let mut tera = Tera::new();
         tera.add_raw_templates(TEMPLATES)?;
-        let asset = |asset: &assets::Asset| format!("{base_path}/status/assets/{}", asset.name);
-        let site = Site {
-            title: title.into(),
-            base: base_path.into(),
-            style: asset(&assets::STYLE),
-            panels: asset(&assets::PANELS),
-            script: asset(&assets::SCRIPT),
-            icon: asset(&assets::ICON),
-        };
-        tera.global_context().insert("site", &site);
-        Ok(Renderer { tera, base: base_path.into() })
+        tera.global_context().insert("site", &Place::of(site));
+        Ok(Renderer { tera, base: site.base_path.clone() })
     }
 
     /// The status page as of `now`, the instant from which a visitor's script counts ages. Its cards are drawn one by
@@ -162,6 +161,24 @@ impl Renderer {
     }
 }
 
+impl Place<'_> {
+    fn of(site: &Site) -> Place<'_> {
+        let path = |asset: &Asset| format!("{}/status/assets/{}", site.base_path, asset.name);
+        let image = |(asset, (width, height))| Image { src: path(asset), width, height };
+        Place {
+            title: &site.title,
+            base: &site.base_path,
+            style: path(&site.assets.style),
+            panels: path(&site.assets.panels),
+            script: path(&site.assets.script),
+            icon: path(&site.assets.icon),
+            logo: site.assets.logo.as_ref().zip(site.logo_size).map(image),
+            links: &site.links,
+            footer: &site.footer,
+        }
+    }
+}
+
 /// A heading and a sentence for an HTTP status.
 const fn explain(status: u16) -> (&'static str, &'static str) {
     match status {
@@ -187,6 +204,7 @@ mod tests {
     use super::*;
     use crate::{
         facts::Past,
+        look::Look,
         outages::Outage,
         response_times::{Chart, Hour},
         sample::{at, main, snapshot},
@@ -210,8 +228,12 @@ mod tests {
         state
     }
 
+    fn site(title: &str, base_path: &str) -> Site {
+        Site::new(Some(title.into()), base_path, Look::default())
+    }
+
     fn page_at(base_path: &str, snapshot: &Snapshot) -> String {
-        let renderer = Renderer::new("Status of <us> & \"them\"", base_path).unwrap();
+        let renderer = Renderer::new(&site("Status of <us> & \"them\"", base_path)).unwrap();
         renderer.page(snapshot, at("2026-02-12T18:10:00.5Z")).unwrap()
     }
 
@@ -220,7 +242,7 @@ mod tests {
     }
 
     fn asked_at(base_path: &str, snapshot: &Snapshot, asked: &Asked) -> Option<String> {
-        let renderer = Renderer::new("Status of <us> & \"them\"", base_path).unwrap();
+        let renderer = Renderer::new(&site("Status of <us> & \"them\"", base_path)).unwrap();
         let now = at("2026-02-12T18:10:00.5Z");
         let hour = hour_of(now);
         let mut times = Distribution::default();
@@ -243,7 +265,7 @@ mod tests {
         let mut pages: Vec<String> =
             asked.iter().map(|asked| asked_at(base_path, snapshot, asked).unwrap()).collect();
         pages.push(page_at(base_path, snapshot));
-        pages.push(Renderer::new("Status of <us>", base_path).unwrap().error_page(404));
+        pages.push(Renderer::new(&site("Status of <us>", base_path)).unwrap().error_page(404));
         pages
     }
 
@@ -432,7 +454,7 @@ mod tests {
                     &link[..40]
                 );
             }
-            for asset in assets::all() {
+            for asset in site("x", base).assets.all() {
                 assert!(html.contains(&format!("\"{base}/status/assets/{}\"", asset.name)));
             }
         }
@@ -530,7 +552,7 @@ mod tests {
 
     #[test]
     fn an_error_is_explained_and_leads_back() {
-        let renderer = Renderer::new("<us>", "/monitor").unwrap();
+        let renderer = Renderer::new(&site("<us>", "/monitor")).unwrap();
         for status in [400, 404, 405, 408, 413, 418, 431, 500, 502, 503] {
             let html = renderer.error_page(status);
             assert!(html.contains(&format!("Error {status}.")), "{html}");

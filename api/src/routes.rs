@@ -20,8 +20,9 @@ use crate::{
     body::{Body, Slices},
     pages::{NotDrawn, Pages},
     publish::Latest,
-    render::{Asked, CONTENT_SECURITY_POLICY, Renderer},
+    render::{Asked, Renderer},
     response_times::Period,
+    site::Site,
 };
 
 /// What every route needs.
@@ -33,8 +34,8 @@ pub struct Shown {
     pub renderer: Arc<Renderer>,
     /// What is drawn when it is asked for.
     pub pages: Arc<Pages>,
-    /// What links begin with: empty, or like `/monitor`.
-    pub base_path: Arc<str>,
+    /// What is the same for every answer.
+    pub site: Arc<Site>,
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -49,8 +50,8 @@ const ALLOWED: &str = "GET, HEAD";
 /// All routes, with and without the base path.
 pub fn configure(app: &mut web::ServiceConfig, shown: &Shown) {
     app.app_data(web::Data::new(shown.clone()));
-    if !shown.base_path.is_empty() {
-        app.service(web::scope(&shown.base_path).configure(routes).default_service(web::to(not_found)));
+    if !shown.site.base_path.is_empty() {
+        app.service(web::scope(&shown.site.base_path).configure(routes).default_service(web::to(not_found)));
     }
     app.configure(routes).default_service(web::to(not_found));
 }
@@ -90,13 +91,13 @@ impl Read {
 }
 
 async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
-    let page = format!("{}/status", shown.base_path);
+    let page = format!("{}/status", shown.site.base_path);
     // Not a permanent one: browsers would keep it beyond a change of the base path.
     HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
 async fn page(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    send_page(&request, &shown.latest.published().page)
+    send_page(&request, &shown, &shown.latest.published().page)
 }
 
 #[derive(Deserialize)]
@@ -144,7 +145,7 @@ async fn outage(
 async fn draw(request: &HttpRequest, shown: &Shown, asked: Option<Asked>) -> HttpResponse {
     let Some(asked) = asked else { return error(request, shown, StatusCode::BAD_REQUEST) };
     match shown.pages.draw(shown.latest.published(), asked).await {
-        Ok(body) => send_page(request, &body),
+        Ok(body) => send_page(request, shown, &body),
         Err(NotDrawn::NothingThere) => error(request, shown, StatusCode::NOT_FOUND),
         Err(NotDrawn::Busy) => {
             let mut response = error(request, shown, StatusCode::SERVICE_UNAVAILABLE);
@@ -158,10 +159,9 @@ async fn draw(request: &HttpRequest, shown: &Shown, asked: Option<Asked>) -> Htt
     }
 }
 
-fn send_page(request: &HttpRequest, body: &Body) -> HttpResponse {
+fn send_page(request: &HttpRequest, shown: &Shown, body: &Body) -> HttpResponse {
     let mut response = send(request, body, HTML, FOR_SECONDS);
-    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, shown.site.policy.clone());
     response
 }
 
@@ -184,10 +184,14 @@ async fn events(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
 }
 
 async fn asset(request: HttpRequest, shown: web::Data<Shown>, name: web::Path<String>) -> HttpResponse {
-    match assets::find(&name) {
-        Some(asset) => send(&request, &asset.body, asset.content_type, assets::CACHE_CONTROL),
-        None => error(&request, &shown, StatusCode::NOT_FOUND),
+    let Some(asset) = shown.site.assets.find(&name) else {
+        return error(&request, &shown, StatusCode::NOT_FOUND);
+    };
+    let mut response = send(&request, &asset.body, asset.content_type, assets::CACHE_CONTROL);
+    if let Some(policy) = asset.policy {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     }
+    response
 }
 
 /// A content in the form that the client likes best, or 304 where it has it in whatever form.
@@ -260,10 +264,10 @@ struct Problem<'a> {
 fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     let path = request.path();
-    let below = path.strip_prefix(&*shown.base_path).unwrap_or(path);
+    let below = path.strip_prefix(&*shown.site.base_path).unwrap_or(path);
     if below != "/api" && !below.starts_with("/api/") {
         return response
-            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+            .insert_header((header::CONTENT_SECURITY_POLICY, shown.site.policy.clone()))
             .insert_header((header::CONTENT_TYPE, HTML))
             .body(shown.renderer.error_page(status.as_u16()));
     }

@@ -30,6 +30,7 @@ use crate::{
     refresh,
     render::Renderer,
     routes::{self, Shown},
+    site::Site,
     snapshot::Known,
 };
 
@@ -80,10 +81,9 @@ impl fmt::Display for Listen {
 ///
 /// # Errors
 /// Why it did not start, for people.
-pub fn run(listen: &Listen, base_path: &str, title: &str) -> Result<(), String> {
-    let renderer =
-        Renderer::new(title, base_path).map_err(|error| format!("the page can't be set up: {error}"))?;
-    let shown = publish(Arc::new(renderer), base_path)?;
+pub fn run(listen: &Listen, site: Site) -> Result<(), String> {
+    let renderer = Renderer::new(&site).map_err(|error| format!("the page can't be set up: {error}"))?;
+    let shown = publish(Arc::new(renderer), site)?;
     let failed = |error: io::Error| format!("serving: {error}");
     System::new().block_on(async {
         // Before anybody can know that this process is ready: a signal must find its handler.
@@ -94,7 +94,7 @@ pub fn run(listen: &Listen, base_path: &str, title: &str) -> Result<(), String> 
     })
 }
 
-fn publish(renderer: Arc<Renderer>, base_path: &str) -> Result<Shown, String> {
+fn publish(renderer: Arc<Renderer>, site: Site) -> Result<Shown, String> {
     let database = match Database::from_environment("status-api") {
         Ok(Some(database)) => Ok(database),
         Ok(None) => Err("DATABASE_URL is not set".to_owned()),
@@ -108,7 +108,7 @@ fn publish(renderer: Arc<Renderer>, base_path: &str) -> Result<Shown, String> {
         Err(_) => Inquiries::unanswered(),
     };
     let pages = Arc::new(Pages::new(Arc::clone(&renderer), inquiries));
-    let shown = Shown { latest: publisher.latest(), renderer, pages, base_path: base_path.into() };
+    let shown = Shown { latest: publisher.latest(), renderer, pages, site: Arc::new(site) };
     match database {
         Ok(database) => {
             log::info!("reading from {database}");

@@ -12,9 +12,7 @@ use section::Reading;
 mod address;
 mod authorities;
 pub mod duration;
-mod file;
 mod headers;
-mod problems;
 mod section;
 mod service;
 mod settings;
@@ -26,7 +24,8 @@ mod tries;
 mod unknown;
 mod variables;
 
-pub use problems::Problems;
+pub use shared::written::Problems;
+use shared::written::file;
 
 /// Everything that the services file says.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +54,7 @@ pub struct Remark {
 /// # Errors
 /// Every mistake in the file, or the one that it can't be read.
 pub fn load(path: &Path) -> Result<Services, Problems> {
-    parse(path, &file::read(path)?, &|name| std::env::var(name).ok())
+    parse(path, &file::read(path, "--config", "the prober")?, &|name| std::env::var(name).ok())
 }
 
 /// Reads the text of a services file; a byte-order mark is no part of it. `path` names the file in messages, and its

@@ -27,6 +27,7 @@ pub mod systemd;
 pub mod testing;
 pub mod trust;
 pub mod vital;
+pub mod written;
 
 pub use check::{Check, Failure, Status};
 pub use database::Database;

@@ -8,6 +8,7 @@ mod contract;
 mod drawn;
 mod events;
 mod live;
+mod look;
 mod loss;
 mod oddities;
 mod outages;

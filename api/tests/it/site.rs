@@ -8,9 +8,11 @@ use std::{
 };
 
 use api::{
-    assets, json,
-    render::{Asked, CONTENT_SECURITY_POLICY, Renderer},
+    json,
+    look::Look,
+    render::{Asked, Renderer},
     response_times::Period,
+    site,
     snapshot::Snapshot,
 };
 
@@ -36,14 +38,20 @@ impl Site {
 
     /// The same, where nothing new was to be drawn for a while.
     pub(crate) fn drawn_at(snapshot: Snapshot, drawn_at: DateTime<Utc>) -> Site {
+        Site::looking(Look::default(), snapshot, drawn_at)
+    }
+
+    /// The same, as its operator wants it to look.
+    pub(crate) fn looking(look: Look, snapshot: Snapshot, drawn_at: DateTime<Utc>) -> Site {
+        let made = site::Site::new(Some("asimonson.com status".into()), "", look);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let shown = Arc::new(Mutex::new(Shown(snapshot, drawn_at)));
         let site = Site { address, shown: Arc::clone(&shown) };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shown = Arc::clone(&shown);
-                std::thread::spawn(move || answer(&stream, &shown));
+                let (made, shown) = (made.clone(), Arc::clone(&shown));
+                std::thread::spawn(move || answer(&stream, &made, &shown));
             }
         });
         site
@@ -65,26 +73,27 @@ impl Site {
     }
 }
 
-fn answer(mut stream: &TcpStream, shown: &Mutex<Shown>) {
+fn answer(mut stream: &TcpStream, site: &site::Site, shown: &Mutex<Shown>) {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.take_while(|line| !line.is_empty()).for_each(drop);
     let path = request.split(' ').nth(1).unwrap_or_default();
     let shown = shown.lock().expect("no test panics here").clone();
-    let (status, content_type, body) = content(path, &shown);
+    let (status, content_type, body) = content(path, site, &shown);
     let date = samples::now().format("%a, %d %b %Y %H:%M:%S GMT");
     let head = format!(
         "HTTP/1.1 {status} \r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nDate: {date}\r\n\
-         Content-Security-Policy: {CONTENT_SECURITY_POLICY}\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n",
-        body.len()
+         Content-Security-Policy: {}\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n",
+        body.len(),
+        site.policy.to_str().expect("ASCII")
     );
     let body = if request.starts_with("HEAD") { &[] } else { body.as_slice() };
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
 }
 
-fn content(path: &str, Shown(snapshot, drawn_at): &Shown) -> (u16, &'static str, Vec<u8>) {
+fn content(path: &str, site: &site::Site, Shown(snapshot, drawn_at): &Shown) -> (u16, &'static str, Vec<u8>) {
     const HTML: &str = "text/html; charset=utf-8";
-    let renderer = Renderer::new("asimonson.com status", "").expect("sound templates");
+    let renderer = Renderer::new(site).expect("sound templates");
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     if let Some(asked) = asked(path, query) {
         let charts = samples::charts();
@@ -96,7 +105,7 @@ fn content(path: &str, Shown(snapshot, drawn_at): &Shown) -> (u16, &'static str,
     match path {
         "/status" => (200, HTML, renderer.page(snapshot, *drawn_at).expect("a page").into()),
         "/api/status" => (200, "application/json", json::status(snapshot)),
-        _ => match path.strip_prefix("/status/assets/").and_then(assets::find) {
+        _ => match path.strip_prefix("/status/assets/").and_then(|name| site.assets.find(name)) {
             Some(asset) => (200, asset.content_type, asset.body.identity().bytes.to_vec()),
             None => (404, HTML, renderer.error_page(404).into()),
         },

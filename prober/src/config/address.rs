@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::variables::Expanded;
-use shared::printable::is_printable;
+use shared::{printable::is_printable, written::named};
 
 /// The longest URL that is asked, in characters.
 const LONGEST: usize = 2_000;
@@ -15,7 +15,7 @@ pub(super) fn parse(expanded: &Expanded) -> Result<Url, String> {
         return Err(format!("is longer than {LONGEST} characters; write a shorter one"));
     }
     if let Some(c) = text.chars().find(|c| c.is_whitespace() || !is_printable(*c)) {
-        return Err(format!("holds {}; write it percent-encoded, or take it out", super::text::named(c)));
+        return Err(format!("holds {}; write it percent-encoded, or take it out", named(c)));
     }
     if scheme_end(text).is_none() {
         return Err(

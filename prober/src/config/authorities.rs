@@ -7,7 +7,8 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use super::{file, section::Entry};
+use super::section::Entry;
+use shared::written::file;
 
 /// A system's whole bundle is a quarter of it.
 const LONGEST_FILE: u64 = 1024 * 1024;

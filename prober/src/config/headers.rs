@@ -2,11 +2,8 @@
 
 use url::Url;
 
-use super::{
-    address,
-    section::{Entry, quotable},
-    unknown,
-};
+use super::{address, section::Entry, unknown};
+use shared::written::quotable;
 
 /// Those that say how a message is framed or a connection kept (RFC 9110, section 7.6.1; RFC 9112, section 6).
 const OF_THE_CONNECTION: [&str; 9] = [

@@ -9,11 +9,10 @@ use toml::{
 };
 
 use super::{
-    problems::Problem,
     settings::{Level, Setting},
     variables::{self, Environment, Expanded},
 };
-use shared::printable::printable;
+use shared::written::{Lines, Problem, quotable};
 
 /// A file while it is read: its text, and every mistake found so far.
 pub(super) struct Reading<'a> {
@@ -21,8 +20,7 @@ pub(super) struct Reading<'a> {
     pub(super) folder: &'a Path,
     /// All of the file.
     pub(super) text: &'a str,
-    /// The byte that each line but the first begins at.
-    line_starts: Vec<usize>,
+    lines: Lines,
     /// The variables that strings may name.
     pub(super) environment: &'a Environment<'a>,
     problems: RefCell<Vec<Problem>>,
@@ -31,8 +29,7 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// A file of which nothing was read yet.
     pub(super) fn new(folder: &'a Path, text: &'a str, environment: &'a Environment<'a>) -> Reading<'a> {
-        let line_starts = text.match_indices('\n').map(|(at, _)| at + 1).collect();
-        Reading { folder, text, line_starts, environment, problems: RefCell::default() }
+        Reading { folder, text, lines: Lines::of(text), environment, problems: RefCell::default() }
     }
 
     /// All mistakes that were found.
@@ -52,7 +49,7 @@ impl<'a> Reading<'a> {
 
     /// The line of a byte of the text, from 1.
     pub(super) fn line(&self, at: usize) -> usize {
-        1 + self.line_starts.partition_point(|start| *start <= at)
+        self.lines.line(at)
     }
 
     /// A table whose keys are to be taken; it stands at the byte `at`.
@@ -165,37 +162,5 @@ fn label(key: &str, value: &Spanned<DeValue<'_>>, source: &str) -> String {
     match value.get_ref().is_table() || key == "headers" {
         true => key.to_owned(),
         false => format!("{key} = {}", quotable(source)),
-    }
-}
-
-/// A value as it is written, fit for one line: cut where it is long, and without the user of a URL.
-pub(super) fn quotable(source: &str) -> String {
-    const LONGEST: usize = 60;
-    let line = source.lines().next().unwrap_or_default();
-    let whole = line.len() == source.len();
-    let masked = without_user(line);
-    let cut: String = printable(&masked).chars().take(LONGEST).collect();
-    if whole && cut.chars().count() == masked.chars().count() { cut } else { format!("{cut}…") }
-}
-
-/// `"https://user:password@host"` becomes `"https://***@host"`; also where the scheme is missing.
-fn without_user(source: &str) -> String {
-    let Some(at) = source.rfind('@') else { return source.to_owned() };
-    let start = source.find("://").map_or(1, |scheme| scheme + 3).min(at);
-    format!("{}***{}", source.get(..start).unwrap_or_default(), &source[at..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quoted_value_is_one_short_line_without_passwords() {
-        assert_eq!(quotable("\"2 hours\""), "\"2 hours\"");
-        assert_eq!(quotable("\"https://me:secret@host/\""), "\"https://***@host/\"");
-        assert_eq!(quotable("\"me:sec@ret@host\""), "\"***@host\"");
-        assert_eq!(quotable("\"\"\"a\nb\"\"\""), "\"\"\"a…");
-        assert_eq!(quotable(&"é".repeat(100)), format!("{}…", "é".repeat(60)));
-        assert_eq!(quotable("a\u{202E}b"), "a\u{FFFD}b");
     }
 }

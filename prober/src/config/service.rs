@@ -17,6 +17,7 @@ use super::{
     variables::Expanded,
 };
 use crate::target::Target;
+use shared::written::check_length;
 
 /// The ids of the services so far, with the byte where each is written.
 pub(super) type Ids = BTreeMap<String, usize>;
@@ -113,7 +114,8 @@ fn unique(reading: &Reading<'_>, id: String, at: usize, ids: &mut Ids) -> Result
 
 /// The link of a service that names none: its URL, as far as it may be shown.
 fn link_of(shown: String) -> Result<String, String> {
-    text::short(shown).map_err(|mistake| format!("its url is its link too and {mistake}, or set link"))
+    let fits = check_length(&shown, text::LONGEST).map(|()| shown);
+    fits.map_err(|mistake| format!("its url is its link too and {mistake}, or set link"))
 }
 
 /// A `slow_after` beyond the timeout could never be: one that is written beside the timeout, or nearer to the

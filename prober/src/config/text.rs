@@ -1,14 +1,12 @@
 //! Ids, names, groups and links: the short texts of the services file that people see.
 
-use unicode_width::UnicodeWidthStr;
-
 use super::{address, section::Entry};
-use shared::printable::is_printable;
+use shared::written::{check_length, check_line, named};
 
 /// Of an id: the width of `service_checks.service_id`.
 const LONGEST_ID: usize = 50;
 /// Of a name, a group and a link, in characters.
-const LONGEST: usize = 200;
+pub(super) const LONGEST: usize = 200;
 
 /// Reads an id: 1 to 50 of `A-Z a-z 0-9 . _ -`.
 pub(super) fn id(entry: &Entry<'_>) -> Result<String, String> {
@@ -26,13 +24,8 @@ pub(super) fn id(entry: &Entry<'_>) -> Result<String, String> {
 /// Reads a name or a group: something to see, in any script, on one line.
 pub(super) fn line(entry: &Entry<'_>) -> Result<String, String> {
     let text = entry.string("it in quotes")?.text;
-    if let Some(c) = text.chars().find(|c| !is_printable(*c)) {
-        return Err(format!("holds {}, which can't be shown; take it out", named(c)));
-    }
-    if text.trim().width() == 0 {
-        return Err("is empty; write what people should read".to_owned());
-    }
-    short(text)
+    check_line(&text, LONGEST)?;
+    Ok(text)
 }
 
 /// Reads what visitors follow: a URL without a user, or `false` for nothing.
@@ -45,22 +38,7 @@ pub(super) fn link(entry: &Entry<'_>) -> Result<Option<String>, String> {
     if address::has_user(&url) {
         return Err("shows a user or password to visitors; take out what stands before the @".to_owned());
     }
-    short(address::shown(&url, &expanded)).map(Some)
-}
-
-/// Refuses what is longer than people read.
-pub(super) fn short(text: String) -> Result<String, String> {
-    match text.chars().count() {
-        0..=LONGEST => Ok(text),
-        length => Err(format!("has {length} characters; write at most {LONGEST}")),
-    }
-}
-
-/// A character as a message shows it: itself in quotes, or its number where it can't be seen.
-pub(super) fn named(c: char) -> String {
-    match c {
-        ' ' => "a space".to_owned(),
-        c if is_printable(c) && !c.is_whitespace() && c.to_string().width() > 0 => format!("'{c}'"),
-        c => format!("the invisible character U+{:04X}", u32::from(c)),
-    }
+    let shown = address::shown(&url, &expanded);
+    check_length(&shown, LONGEST)?;
+    Ok(Some(shown))
 }

@@ -1,9 +1,7 @@
 //! Keys that nobody knows, or that stand in the wrong place, and what was probably meant.
 
-use super::{
-    section::{Section, quotable},
-    settings,
-};
+use super::{section::Section, settings};
+use shared::written::unknown_key;
 
 const TOP_ONLY: [&str; 2] = ["canary", "retention"];
 const SERVICE_ONLY: [&str; 7] = ["id", "name", "url", "group", "headers", "ca_file", "link"];
@@ -37,25 +35,15 @@ pub(super) fn refuse_in_service(section: Section<'_>) {
 
 fn refuse(section: Section<'_>, known: &[&str], misplaced: impl Fn(&str) -> Option<String>) {
     for (key, entry) in section.entries {
-        let text = misplaced(key).unwrap_or_else(|| match nearest(key, known) {
-            Some(meant) => format!("unknown key {}; did you mean {meant:?}?", quotable(&format!("{key:?}"))),
-            None => {
-                format!("unknown key {}; write one of {}", quotable(&format!("{key:?}")), known.join(", "))
-            }
-        });
+        let text = misplaced(key).unwrap_or_else(|| unknown_key(key, known));
         entry.reading.refuse(entry.key_at, text);
     }
 }
 
-/// The known key that differs least, where no more than a third of it does.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let key = key.to_lowercase().replace('-', "_");
-    let distances = known.iter().map(|known| (strsim::osa_distance(&key, known), *known));
-    distances.filter(|(distance, known)| *distance * 3 <= known.len()).min().map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
+    use shared::written::nearest;
+
     use super::*;
 
     #[test]

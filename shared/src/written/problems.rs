@@ -1,21 +1,21 @@
-//! What is wrong with a services file: every mistake at once, each one line that says where it is, what is wrong
-//! and what to write instead.
+//! What is wrong with a file: every mistake at once, each one line that says where it is, what is wrong and what to
+//! write instead.
 
 use std::{
     fmt,
     path::{Path, PathBuf},
 };
 
-/// More than anybody mends in one go; a file that is no services file at all has one in every line.
+/// More than anybody mends in one go; a file of another kind has one in every line.
 const MOST: usize = 100;
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Problem {
+pub struct Problem {
     /// Its line, from 1; `None` where the file could not be read at all.
-    pub(super) line: Option<usize>,
+    pub line: Option<usize>,
     /// What is wrong and what to write instead; one printable line without secrets.
-    pub(super) text: String,
+    pub text: String,
 }
 
 /// Every mistake of one file, at least one, in the order of its lines. Displayed, each is a line of its own:
@@ -27,8 +27,8 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Sorts the mistakes of a file and leaves out repetitions: a default is read once for each service.
-    pub(super) fn new(path: &Path, mut list: Vec<Problem>) -> Problems {
+    /// Sorts the mistakes of a file and leaves out repetitions: what holds for many is read once for each.
+    pub fn new(path: &Path, mut list: Vec<Problem>) -> Problems {
         list.sort();
         list.dedup();
         if list.len() > MOST {
@@ -40,7 +40,7 @@ impl Problems {
     }
 
     /// The one mistake of a file that could not be read.
-    pub(super) fn of_file(path: &Path, text: String) -> Problems {
+    pub fn of_file(path: &Path, text: String) -> Problems {
         Problems::new(path, vec![Problem { line: None, text }])
     }
 
@@ -60,3 +60,22 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// Where the lines of a text begin.
+#[derive(Debug)]
+pub struct Lines {
+    /// The byte that each line but the first begins at.
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    /// The lines of this text.
+    pub fn of(text: &str) -> Lines {
+        Lines { starts: text.match_indices('\n').map(|(at, _)| at + 1).collect() }
+    }
+
+    /// The line of a byte of the text, from 1.
+    pub fn line(&self, at: usize) -> usize {
+        1 + self.starts.partition_point(|start| *start <= at)
+    }
+}

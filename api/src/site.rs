@@ -1,0 +1,111 @@
+//! What is the same for every answer of this server, made once at start of its options and the page file.
+
+use actix_web::http::header::HeaderValue;
+
+use crate::{
+    assets::Assets,
+    look::{Link, Look, Origin},
+};
+
+/// The title where nobody gives one.
+const USUAL_TITLE: &str = "Service status";
+
+/// A site.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Heads every page.
+    pub title: String,
+    /// What links begin with: empty, or like `/monitor`.
+    pub base_path: String,
+    /// The static files of its pages.
+    pub assets: Assets,
+    /// How large the logo is shown, in CSS pixels.
+    pub logo_size: Option<(u32, u32)>,
+    /// Lines at the foot of every page.
+    pub footer: Vec<String>,
+    /// Where people may go from here.
+    pub links: Vec<Link>,
+    /// The `Content-Security-Policy` under which the pages work, to the letter.
+    pub policy: HeaderValue,
+}
+
+impl Site {
+    /// `title`, where there is one, wins over that of the page file.
+    pub fn new(title: Option<String>, base_path: &str, look: Look) -> Site {
+        Site {
+            assets: Assets::of(&look),
+            policy: policy(&look.frame_ancestors),
+            logo_size: look.logo.map(|logo| (logo.width, logo.height)),
+            title: title.or(look.title).unwrap_or_else(|| USUAL_TITLE.into()),
+            base_path: base_path.into(),
+            footer: look.footer,
+            links: look.links,
+        }
+    }
+}
+
+/// No inline script or style, nothing from anywhere else; within the pages of those alone who may embed it.
+fn policy(frame_ancestors: &[Origin]) -> HeaderValue {
+    let mut ancestors = String::from("'none'");
+    if !frame_ancestors.is_empty() {
+        ancestors = frame_ancestors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    }
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+    );
+    HeaderValue::try_from(policy).expect("an origin is a word of ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::look;
+
+    fn site(title: Option<&str>, text: &str) -> Site {
+        let look = look::parse(Path::new("page.toml"), text).unwrap();
+        Site::new(title.map(Into::into), "", look)
+    }
+
+    #[test]
+    fn the_title_of_the_command_line_wins_over_that_of_the_file() {
+        assert_eq!(site(None, "").title, "Service status");
+        assert_eq!(site(None, "title = \"File\"").title, "File");
+        assert_eq!(site(Some("Line"), "title = \"File\"").title, "Line");
+    }
+
+    #[test]
+    fn nobody_may_embed_the_page_but_those_who_are_named() {
+        let ends = |text: &str, words: &str| {
+            let policy = site(None, text).policy;
+            let policy = policy.to_str().unwrap();
+            assert_eq!(policy.split_once("frame-ancestors ").unwrap().1, words, "{policy}");
+            assert_eq!(policy.matches(';').count(), 7);
+        };
+        ends("", "'none'");
+        ends("frame_ancestors = []", "'none'");
+        ends("frame_ancestors = [\"'self'\", \"https://www.example.com\"]", "'self' https://www.example.com");
+    }
+
+    #[test]
+    fn another_accent_is_another_style_sheet_of_another_name() {
+        let (plain, own) = (site(None, ""), site(None, "accent = { dark = \"#f80\", light = \"#a40\" }"));
+        assert_ne!(plain.assets.style.name, own.assets.style.name);
+        let style = String::from_utf8(own.assets.style.body.identity().bytes.to_vec()).unwrap();
+        assert!(style.ends_with(&own_tokens()), "{style}");
+        assert_eq!(plain.assets.script.name, own.assets.script.name);
+        let icon = String::from_utf8(own.assets.icon.body.identity().bytes.to_vec()).unwrap();
+        assert!(icon.contains("<g fill=\"#ff8800\">") && icon.contains("g{fill:#aa4400}"), "{icon}");
+    }
+
+    /// For both themes, whether the system asks for one or the visitor chose it, and for paper.
+    fn own_tokens() -> String {
+        ":root, :root[data-theme=\"dark\"] { --accent: #ff8800; }\n\
+         @media (prefers-color-scheme: light) { :root { --accent: #aa4400; } }\n\
+         @media print { :root, :root[data-theme] { --accent: #aa4400; } }\n\
+         :root[data-theme=\"light\"] { --accent: #aa4400; }\n"
+            .to_owned()
+    }
+}
