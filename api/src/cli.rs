@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::server::{self, Listen};
+use crate::{
+    clients::Trusted,
+    server::{self, Listen},
+};
 
 /// Serves the status page and its JSON, read-only, from the database that status-prober writes.
 ///
@@ -13,9 +16,9 @@ use crate::server::{self, Listen};
 #[derive(Debug, Parser)]
 #[command(name = "status-api", version)]
 pub struct Cli {
-    /// Where to listen: ADDRESS:PORT or unix:/path
-    #[arg(long, value_name = "ADDRESS", env = "STATUS_LISTEN", default_value = "127.0.0.1:8080")]
-    listen: Listen,
+    /// Where to listen: ADDRESS:PORT or unix:/path [default: 127.0.0.1:8080, or the sockets that systemd hands over]
+    #[arg(long, value_name = "ADDRESS", env = "STATUS_LISTEN")]
+    listen: Option<Listen>,
 
     /// What links begin with, where a proxy serves this below a path
     #[arg(long, value_name = "PATH", env = "STATUS_BASE_PATH", default_value = "/", value_parser = base_path)]
@@ -24,12 +27,16 @@ pub struct Cli {
     /// The title of the page
     #[arg(long, value_name = "TEXT", env = "STATUS_TITLE", default_value = "Service status")]
     title: String,
+
+    /// Networks of proxies whose X-Forwarded-For is believed, with commas between them; unix sockets always are
+    #[arg(long, value_name = "NETWORKS", env = "STATUS_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1")]
+    trusted_proxies: Trusted,
 }
 
 impl Cli {
     /// Serves: exit 0 done, 1 failed at run time (clap answers bad usage with 2).
     pub fn answer(self) -> ExitCode {
-        match server::run(&self.listen, &self.base_path, &self.title) {
+        match server::run(self.listen.as_ref(), &self.base_path, &self.title, self.trusted_proxies) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 log::error!("{reason}");

@@ -7,14 +7,21 @@
 //! those who listen ([`events`]); [`accept`] tells which form a client wants. A request for either is
 //! answered from those bytes: no SQL, no template, no lock. So a database that is away means "as of 12:04", never an
 //! error, and a visitor costs the same with one check or a hundred million.
+//!
+//! A visitor comes in by one of the [`sockets`] on a [`connection`], which he loses when he takes nothing; [`serve`]
+//! leads from there to the routes, within [`limits`], [`clients`] tells whose streams are too many, and the
+//! [`watchdog`] tells systemd whether all this advances.
 
 pub mod accept;
 pub mod assets;
 pub mod body;
 pub mod cli;
+pub mod clients;
+pub mod connection;
 pub mod events;
 pub mod facts;
 pub mod json;
+pub mod limits;
 pub mod outages;
 pub mod packed;
 pub mod publish;
@@ -24,8 +31,11 @@ pub mod routes;
 #[cfg(test)]
 mod sample;
 pub mod series;
+pub mod serve;
 pub mod server;
 pub mod snapshot;
+pub mod sockets;
 pub mod store;
 pub mod uptime;
+pub mod watchdog;
 pub mod words;

@@ -19,6 +19,7 @@ use crate::{
     refresh::News,
     render::Renderer,
     snapshot::{AWAY_AFTER, Known, Snapshot, assemble},
+    watchdog::Beat,
 };
 
 /// How often the clock alone may change what is shown.
@@ -37,6 +38,8 @@ pub struct Published {
     pub status: Body,
     /// The instant that both are as of, as they tell it.
     pub as_of: String,
+    /// How many services they show.
+    pub services: usize,
 }
 
 /// Where the publisher puts what the routes hand out; no lock is held on either side.
@@ -74,6 +77,21 @@ impl Latest {
                 readiness.reason
             )),
             None => Err(readiness.reason.clone()),
+        }
+    }
+
+    /// How things stand, in a line for the operator.
+    pub fn standing(&self) -> String {
+        let published = self.published.load();
+        let some = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+        let services = some(published.services, "service");
+        // Of an instant in RFC 3339, the time of the day.
+        let time = published.as_of.get(11..19).unwrap_or(&published.as_of);
+        let pages = some(self.events.listeners(), "page");
+        let standing = format!("serving {services} as of {time} UTC; {pages} listening");
+        match self.ready() {
+            Ok(()) => standing,
+            Err(reason) => format!("not ready: {reason}; {standing}"),
         }
     }
 
@@ -131,9 +149,10 @@ impl Publisher {
         Arc::clone(&self.latest)
     }
 
-    /// Publishes until the refresher ends.
-    pub fn run(mut self, news: &Receiver<News>) {
+    /// Publishes until the refresher ends, and leaves a beat at least each second.
+    pub fn run(mut self, news: &Receiver<News>, beat: &Beat) {
         loop {
+            beat.now();
             if !self.listen(news) {
                 return;
             }
@@ -206,7 +225,7 @@ fn render(renderer: &Renderer, snapshot: &Snapshot, now: DateTime<Utc>) -> Resul
     let page = Body::new(renderer.page(snapshot, now).map_err(|error| error.to_string())?);
     let status = Body::new(json::status(snapshot));
     log::debug!("{} services rendered and compressed in {:?}", snapshot.services.len(), began.elapsed());
-    Ok(Published { page, status, as_of: json::instant(snapshot.as_of) })
+    Ok(Published { page, status, as_of: json::instant(snapshot.as_of), services: snapshot.services.len() })
 }
 
 #[cfg(test)]

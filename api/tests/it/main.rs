@@ -4,6 +4,7 @@
 
 mod api;
 mod browser;
+mod clients;
 mod contract;
 mod events;
 mod live;
@@ -16,7 +17,10 @@ mod proxies;
 mod rights;
 mod samples;
 mod site;
+mod slow;
+mod sockets;
 mod standby;
 mod statistics;
+mod systemd;
 mod together;
 mod views;
