@@ -4,7 +4,7 @@ use std::{num::NonZero, thread::available_parallelism};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Connections at once. An idle one takes some 20 KiB.
+/// Connections at once. An idle one takes some 12 KiB.
 const CONNECTIONS: usize = 20_000;
 /// Open files of everything else: the database, the journal, the sockets, and some of each worker.
 const OTHER_FILES: usize = 256;
