@@ -82,7 +82,7 @@ mod tests {
             assert!(pulse.is_steady(now));
             pulse.ends(now);
         }
-        assert!(!pulse.is_steady(begun + SECOND * 10 * 5000 + GRACE), "the last one never ends");
+        assert!(!pulse.is_steady(begun + SECOND * 10 * 5001 + GRACE), "the last one never ends");
     }
 
     #[test]
