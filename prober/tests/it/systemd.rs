@@ -1,7 +1,7 @@
 //! What systemd is told by a running prober, what ends its patience, and what the journal reads.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufRead, BufReader},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     process::Stdio,
@@ -115,6 +115,25 @@ fn a_database_that_is_away_is_said_with_since_when_until_it_is_back() {
     assert!(status.ends_with(" UTC\n"), "{status}");
     cluster.start_again();
     notified.next_with("STATUS=1 service: 1 online\n");
+}
+
+#[test]
+fn no_port_is_listened_on() {
+    let server = Server::saying(OK);
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    let daemon = setup.start(None);
+    daemon.logged("main: unknown -> online");
+    let process = format!("/proc/{}", daemon.process());
+    let links = fs::read_dir(format!("{process}/fd")).unwrap();
+    let open: Vec<_> = links.flatten().filter_map(|link| fs::read_link(link.path()).ok()).collect();
+    for table in ["tcp", "tcp6"] {
+        let sockets = fs::read_to_string(format!("{process}/net/{table}")).unwrap();
+        for socket in sockets.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>()) {
+            let (state, inode) = (socket[3], socket[9]);
+            let listens = state == "0A" && open.contains(&format!("socket:[{inode}]").into());
+            assert!(!listens, "{socket:?}");
+        }
+    }
 }
 
 /// What it says at first on a stream that the journal reads, or that only its parent's was.
