@@ -5,6 +5,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use clap::Parser;
 
 use crate::{
+    clients::Trusted,
     look,
     server::{self, Listen},
     site::Site,
@@ -17,9 +18,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "status-api", version)]
 pub struct Cli {
-    /// Where to listen: ADDRESS:PORT or unix:/path
-    #[arg(long, value_name = "ADDRESS", env = "STATUS_LISTEN", default_value = "127.0.0.1:8080")]
-    listen: Listen,
+    /// Where to listen: ADDRESS:PORT or unix:/path [default: 127.0.0.1:8080, or the sockets that systemd hands over]
+    #[arg(long, value_name = "ADDRESS", env = "STATUS_LISTEN")]
+    listen: Option<Listen>,
 
     /// What links begin with, where a proxy serves this below a path
     #[arg(long, value_name = "PATH", env = "STATUS_BASE_PATH", default_value = "/", value_parser = base_path)]
@@ -33,6 +34,10 @@ pub struct Cli {
     /// [default: /etc/status-monitor/page.toml where that exists]
     #[arg(long, value_name = "PATH", env = "STATUS_PAGE")]
     page: Option<PathBuf>,
+
+    /// Networks of proxies whose X-Forwarded-For is believed, with commas between them; unix sockets always are
+    #[arg(long, value_name = "NETWORKS", env = "STATUS_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1")]
+    trusted_proxies: Trusted,
 }
 
 impl Cli {
@@ -46,7 +51,11 @@ impl Cli {
                 return ExitCode::from(2);
             }
         };
-        match server::run(&self.listen, Site::new(self.title, &self.base_path, look)) {
+        match server::run(
+            self.listen.as_ref(),
+            Site::new(self.title, &self.base_path, look),
+            self.trusted_proxies,
+        ) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 log::error!("{reason}");

@@ -9,6 +9,9 @@ use tokio::sync::broadcast::{Receiver, Sender, channel, error::RecvError};
 
 /// Events that a slow visitor may lag behind. One a second at most: then he is told to ask for everything.
 const KEPT: usize = 16;
+/// What a stream takes of an event at once: the server copies it for each of them, and a visitor who takes nothing holds
+/// no more than that of an event of many megabytes.
+const SLICE: usize = 64 * 1024;
 /// What nobody reads, so that whoever is in between takes the silence for life.
 const SIGN_OF_LIFE: &[u8] = b":\n\n";
 /// What one who lagged behind is told: something changed, ask.
@@ -64,17 +67,19 @@ impl Events {
     ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
         let heard = self.told.load().as_ref().map(|told| told.subscribe());
         let hello = Bytes::from(format!("retry: 3000\nid: {}\nevent: hello\ndata: {{}}\n\n", as_of()));
-        unfold((Some(hello), heard), |(hello, heard)| async move {
-            if let Some(hello) = hello {
-                return Some((Ok(hello), (None, heard)));
+        unfold((hello, heard), |(mut rest, heard)| async move {
+            if !rest.is_empty() {
+                let slice = rest.split_to(rest.len().min(SLICE));
+                return Some((Ok(slice), (rest, heard)));
             }
             let mut heard: Receiver<Bytes> = heard?;
-            let event = match heard.recv().await {
+            let mut event = match heard.recv().await {
                 Ok(event) => event,
                 Err(RecvError::Lagged(_)) => Bytes::from_static(MISSED),
                 Err(RecvError::Closed) => return None,
             };
-            Some((Ok(event), (None, Some(heard))))
+            let slice = event.split_to(event.len().min(SLICE));
+            Some((Ok(slice), (event, Some(heard))))
         })
     }
 }
@@ -110,5 +115,17 @@ mod tests {
             1,
             "who comes late ends at once"
         );
+    }
+    #[tokio::test]
+    async fn a_large_event_goes_out_in_slices() {
+        let events = Events::default();
+        let mut heard = Box::pin(events.listen(&String::new));
+        heard.next().await.unwrap().unwrap();
+        let json = vec![b'x'; 3 * SLICE];
+        events.tell("2026", &json);
+        events.end();
+        let slices: Vec<_> = heard.map(Result::unwrap).collect().await;
+        assert!(slices.iter().all(|slice| (1..=SLICE).contains(&slice.len())));
+        assert_eq!(slices.concat(), [b"id: 2026\nevent: change\ndata: ", &json[..], b"\n\n"].concat());
     }
 }

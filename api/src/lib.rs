@@ -12,15 +12,22 @@
 //! What few ask for is drawn when they do: [`pages`] has the page of a service, and those of outages, drawn of the same
 //! snapshot, each once for all who ask. How long checks took over months ([`response_times`]) is read for it by
 //! [`inquiries`], on a connection of its own.
+//!
+//! A visitor comes in by one of the [`sockets`] on a [`connection`], which he loses when he takes nothing; [`serve`]
+//! leads from there to the routes, within [`limits`], [`clients`] tells whose streams are too many, and the
+//! [`watchdog`] tells systemd whether all this advances.
 
 pub mod accept;
 pub mod assets;
 pub mod body;
 pub mod cli;
+pub mod clients;
+pub mod connection;
 pub mod events;
 pub mod facts;
 pub mod inquiries;
 pub mod json;
+pub mod limits;
 pub mod look;
 pub mod outages;
 pub mod packed;
@@ -33,9 +40,12 @@ pub mod routes;
 #[cfg(test)]
 mod sample;
 pub mod series;
+pub mod serve;
 pub mod server;
 pub mod site;
 pub mod snapshot;
+pub mod sockets;
 pub mod store;
 pub mod uptime;
+pub mod watchdog;
 pub mod words;

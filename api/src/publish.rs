@@ -19,6 +19,7 @@ use crate::{
     refresh::News,
     render::Renderer,
     snapshot::{AWAY_AFTER, Known, Snapshot, assemble},
+    watchdog::Beat,
 };
 
 /// How often the clock alone may change what is shown.
@@ -79,6 +80,21 @@ impl Latest {
         }
     }
 
+    /// How things stand, in a line for the operator.
+    pub fn standing(&self) -> String {
+        let published = self.published.load();
+        let some = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+        let services = some(published.snapshot.services.len(), "service");
+        // Of an instant in RFC 3339, the time of the day.
+        let time = published.as_of.get(11..19).unwrap_or(&published.as_of);
+        let pages = some(self.events.listeners(), "page");
+        let standing = format!("serving {services} as of {time} UTC; {pages} listening");
+        match self.ready() {
+            Ok(()) => standing,
+            Err(reason) => format!("not ready: {reason}; {standing}"),
+        }
+    }
+
     fn heard(&self, news: &News) {
         let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
         match news {
@@ -133,9 +149,10 @@ impl Publisher {
         Arc::clone(&self.latest)
     }
 
-    /// Publishes until the refresher ends.
-    pub fn run(mut self, news: &Receiver<News>) {
+    /// Publishes until the refresher ends, and leaves a beat at least each second.
+    pub fn run(mut self, news: &Receiver<News>, beat: &Beat) {
         loop {
+            beat.now();
             if !self.listen(news) {
                 return;
             }

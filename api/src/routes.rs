@@ -12,12 +12,14 @@ use actix_web::{
     web,
 };
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     accept::Accepted,
     assets,
     body::{Body, Slices},
+    clients::Clients,
     pages::{NotDrawn, Pages},
     publish::Latest,
     render::{Asked, Renderer},
@@ -36,6 +38,8 @@ pub struct Shown {
     pub pages: Arc<Pages>,
     /// What is the same for every answer.
     pub site: Arc<Site>,
+    /// Who may listen.
+    pub clients: Arc<Clients>,
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -44,6 +48,9 @@ const HTML: &str = "text/html; charset=utf-8";
 /// called silent, and no longer, since nothing marks a page that nobody renders any more. No `s-maxage`: it forbids
 /// both (RFC 9111, 5.2.2.10).
 const FOR_SECONDS: &str = "public, max-age=1, stale-while-revalidate=10, stale-if-error=60";
+
+/// After which one who may not listen now may try again.
+const TRY_AGAIN_SECONDS: &str = "60";
 
 const ALLOWED: &str = "GET, HEAD";
 
@@ -171,6 +178,12 @@ async fn status(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
 
 /// Changes as they happen, until the client or this server ends.
 async fn events(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
+    let place = shown.clients.admit(&request);
+    if place.is_none() {
+        let mut refusal = error(&request, &shown, StatusCode::SERVICE_UNAVAILABLE);
+        refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(TRY_AGAIN_SECONDS));
+        return refusal;
+    }
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
@@ -180,7 +193,8 @@ async fn events(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
     if request.method() == Method::HEAD {
         return response.finish();
     }
-    response.streaming(shown.latest.events.listen(&|| shown.latest.published().as_of.clone()))
+    let events = shown.latest.events.listen(&|| shown.latest.published().as_of.clone());
+    response.streaming(events.inspect(move |_| _ = &place))
 }
 
 async fn asset(request: HttpRequest, shown: web::Data<Shown>, name: web::Path<String>) -> HttpResponse {
@@ -273,6 +287,9 @@ fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpRespon
     }
     let detail = match status {
         StatusCode::METHOD_NOT_ALLOWED => "Everything here is read-only: use GET or HEAD.",
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "Too many listen already. Ask for /api/status from time to time instead."
+        }
         _ => "There is nothing at this address. The status of all services is at /api/status.",
     };
     let title = status.canonical_reason().unwrap_or("Error");

@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
-        net::UnixStream,
+        net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
     str::FromStr,
@@ -13,31 +13,40 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpServer, dev::Server, middleware::DefaultHeaders, rt::System};
+use actix_server::Server;
+use actix_web::rt::System;
 use chrono::Utc;
 use shared::{
     Database,
     systemd::{NotifyState, tell},
     vital,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use crate::{
-    events::Events,
-    inquiries::Inquiries,
-    pages::Pages,
-    publish::Publisher,
-    refresh,
-    render::Renderer,
-    routes::{self, Shown},
-    site::Site,
-    snapshot::Known,
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{sleep, timeout},
 };
 
-/// A client that takes longer to say what it wants is cut off.
-const REQUEST_HEAD: Duration = Duration::from_secs(5);
-/// At the end, requests at work have this long, in seconds.
-const LAST_REQUESTS: u64 = 5;
+use crate::{
+    clients::{Clients, Trusted},
+    connection::Traffic,
+    inquiries::Inquiries,
+    limits::Limits,
+    pages::Pages,
+    publish::{Latest, Publisher},
+    refresh,
+    render::Renderer,
+    routes::Shown,
+    serve,
+    site::Site,
+    snapshot::Known,
+    sockets::{self, Socket},
+    watchdog::{self, Pulse},
+};
+
+/// At the end, clients that came before it have this long to say what they want.
+const LAST_QUESTIONS: Duration = Duration::from_secs(2);
+/// Who was accepted just before the end is known after this long.
+const LAST_CONNECTIONS: Duration = Duration::from_millis(100);
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +77,13 @@ impl FromStr for Listen {
     }
 }
 
+impl Default for Listen {
+    /// Where it listens unless it is told otherwise.
+    fn default() -> Listen {
+        Listen::Tcp("127.0.0.1:8080".into())
+    }
+}
+
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,24 +93,37 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT: on the sockets that systemd hands over, and only where it hands over none on those
+/// that are said.
 ///
 /// # Errors
 /// Why it did not start, for people.
-pub fn run(listen: &Listen, site: Site) -> Result<(), String> {
+pub fn run(listen: Option<&Listen>, site: Site, trusted: Trusted) -> Result<(), String> {
+    // Before there is any other thread.
+    let handed_over = sockets::handed_over()?;
     let renderer = Renderer::new(&site).map_err(|error| format!("the page can't be set up: {error}"))?;
-    let shown = publish(Arc::new(renderer), site)?;
+    let limits = Limits::of_this_process();
+    let pulse = Arc::new(Pulse::default());
+    let clients = Arc::new(Clients::new(trusted, limits.streams));
+    let shown = publish(Arc::new(renderer), site, clients, &pulse)?;
     let failed = |error: io::Error| format!("serving: {error}");
     System::new().block_on(async {
         // Before anybody can know that this process is ready: a signal must find its handler.
         let ends = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
         let latest = Arc::clone(&shown.latest);
-        let server = serve(listen, shown)?;
-        wait(server, ends, &latest.events).await.map_err(failed)
+        let sockets = choose(handed_over, listen)?;
+        let traffic = Arc::new(Traffic::default());
+        let server = serve::on(sockets, &limits, &shown, &traffic, &pulse).map_err(failed)?;
+        wait(server, ends, &latest, &traffic, &pulse).await.map_err(failed)
     })
 }
 
-fn publish(renderer: Arc<Renderer>, site: Site) -> Result<Shown, String> {
+fn publish(
+    renderer: Arc<Renderer>,
+    site: Site,
+    clients: Arc<Clients>,
+    pulse: &Pulse,
+) -> Result<Shown, String> {
     let database = match Database::from_environment("status-api") {
         Ok(Some(database)) => Ok(database),
         Ok(None) => Err("DATABASE_URL is not set".to_owned()),
@@ -108,48 +137,55 @@ fn publish(renderer: Arc<Renderer>, site: Site) -> Result<Shown, String> {
         Err(_) => Inquiries::unanswered(),
     };
     let pages = Arc::new(Pages::new(Arc::clone(&renderer), inquiries));
-    let shown = Shown { latest: publisher.latest(), renderer, pages, site: Arc::new(site) };
+    let shown = Shown { latest: publisher.latest(), renderer, pages, site: Arc::new(site), clients };
+    let (news, heard) = mpsc::channel();
+    let beat = pulse.part();
+    // Without a database there will be no news; those who listen still hear signs of life.
+    let silent = database.is_err().then(|| news.clone());
     match database {
         Ok(database) => {
             log::info!("reading from {database}");
-            let (news, heard) = mpsc::channel();
             vital::start("refresher", move || refresh::run(&database, &news)).map_err(no_thread)?;
-            vital::start("publisher", move || publisher.run(&heard)).map_err(no_thread)?;
         }
         Err(reason) => log::error!("{reason}. The page is served without figures until a restart"),
     }
+    let publish = move || {
+        publisher.run(&heard, &beat);
+        drop(silent);
+    };
+    vital::start("publisher", publish).map_err(no_thread)?;
     Ok(shown)
 }
 
-fn serve(listen: &Listen, shown: Shown) -> Result<Server, String> {
-    let server = HttpServer::new(move || {
-        App::new()
-            .wrap(
-                DefaultHeaders::new()
-                    .add(("X-Content-Type-Options", "nosniff"))
-                    .add(("Referrer-Policy", "no-referrer")),
-            )
-            .configure(|app| routes::configure(app, &shown))
-    })
-    .client_request_timeout(REQUEST_HEAD)
-    .shutdown_timeout(LAST_REQUESTS)
-    .disable_signals();
-    let bound = match listen {
-        Listen::Tcp(address) => addresses(address).and_then(|addresses| server.bind(&addresses[..])),
-        Listen::Unix(path) => free(path)
-            .and_then(|()| server.bind_uds(path))
-            .and_then(|server| open_to_proxies(path).map(|()| server)),
+fn choose(handed_over: Vec<Socket>, listen: Option<&Listen>) -> Result<Vec<Socket>, String> {
+    let sockets = if handed_over.is_empty() {
+        let listen = listen.cloned().unwrap_or_default();
+        open(&listen).map_err(|error| explain(&listen, &error))?
+    } else {
+        if let Some(listen) = listen {
+            log::warn!(
+                "{listen} is not listened on, since systemd hands over sockets: change status-api.socket, or take \
+                 --listen (STATUS_LISTEN) away"
+            );
+        }
+        handed_over
     };
-    let server = bound.map_err(|error| explain(listen, &error))?;
+    for socket in &sockets {
+        log::info!("listening on {}", socket.name());
+    }
+    Ok(sockets)
+}
+
+fn open(listen: &Listen) -> io::Result<Vec<Socket>> {
     match listen {
-        Listen::Unix(path) => log::info!("listening on {}", path.display()),
-        Listen::Tcp(_) => {
-            for address in server.addrs() {
-                log::info!("listening on http://{address}");
-            }
+        Listen::Tcp(address) => Socket::open(&addresses(address)?),
+        Listen::Unix(path) => {
+            free(path)?;
+            let listener = UnixListener::bind(path)?;
+            open_to_proxies(path)?;
+            Ok(vec![Socket::Unix(listener)])
         }
     }
-    Ok(server.run())
 }
 
 fn addresses(address: &str) -> io::Result<Vec<SocketAddr>> {
@@ -166,7 +202,7 @@ fn free(path: &Path) -> io::Result<()> {
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Err(error) => Err(error),
     }
 }
@@ -191,21 +227,47 @@ fn explain(listen: &Listen, error: &io::Error) -> String {
     format!("can't listen on {listen}: {advice}")
 }
 
-async fn wait(server: Server, [term, interrupt]: [io::Result<Signal>; 2], events: &Events) -> io::Result<()> {
+async fn wait(
+    server: Server,
+    [term, interrupt]: [io::Result<Signal>; 2],
+    latest: &Latest,
+    traffic: &Traffic,
+    pulse: &Pulse,
+) -> io::Result<()> {
     let (mut term, mut interrupt) = (term?, interrupt?);
     let handle = server.handle();
     let mut served = std::pin::pin!(server);
     tell(&[NotifyState::Ready]);
     tokio::select! {
         ended = &mut served => return ended,
+        () = watchdog::watch(pulse, latest) => {}
         _ = term.recv() => log::info!("SIGTERM: finishing the requests at work"),
         _ = interrupt.recv() => log::info!("SIGINT: finishing the requests at work"),
     }
     tell(&[NotifyState::Stopping]);
-    events.end();
+    latest.events.end();
+    traffic.end();
+    let stop = async {
+        // Who comes from here on waits for the next process, where the socket outlives this one.
+        handle.pause().await;
+        answer_the_last(traffic).await;
+        handle.stop(true).await;
+    };
     // The server does its part of stopping only while it is polled.
-    let (_, ended) = tokio::join!(handle.stop(true), served);
+    let ((), ended) = tokio::join!(stop, served);
     ended
+}
+
+/// Stopping closes connections that no request came on yet, though one may be on its way.
+async fn answer_the_last(traffic: &Traffic) {
+    sleep(LAST_CONNECTIONS).await;
+    let all_answered = async {
+        while traffic.asking() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Who says nothing for so long goes without.
+    drop(timeout(LAST_QUESTIONS, all_answered).await);
 }
 
 #[cfg(test)]

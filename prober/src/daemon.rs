@@ -11,12 +11,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use shared::{
     Check, Service, Status,
-    systemd::{NotifyState, tell},
+    systemd::{NotifyState, feed_every, tell},
 };
 use tokio::{
     sync::Semaphore,
     task::{self, JoinError, JoinSet},
-    time::{sleep, sleep_until},
+    time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 use crate::{
@@ -25,8 +25,10 @@ use crate::{
     clock::Clock,
     config,
     journal::Journal,
+    pulse::Pulse,
     run::{AT_ONCE, Signals},
     schedule::{Schedule, Turn},
+    standing::{self, Recording},
     target::Target,
     upkeep::Upkeep,
     writer::Writer,
@@ -35,6 +37,8 @@ use crate::{
 /// At the end, running checks have this long to finish; then they are cut off and not recorded.
 const LAST_CHECKS: Duration = Duration::from_secs(5);
 const LOOK_AT_THE_CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// How often systemd may be told that things stand otherwise.
+const TELL_EVERY: Duration = Duration::from_secs(3);
 
 /// The services in force and the checks at work.
 pub(crate) struct Daemon {
@@ -50,10 +54,13 @@ pub(crate) struct Daemon {
     at_work: HashMap<task::Id, String>,
     /// The services of `at_work`.
     busy: HashSet<String>,
+    pulse: Pulse,
     clock: Clock,
     journal: Arc<Journal>,
     writer: Option<Writer>,
     upkeep: Option<Upkeep>,
+    /// How things stand, as systemd was told last.
+    told: String,
 }
 
 struct Watched {
@@ -83,19 +90,27 @@ impl Daemon {
             running: JoinSet::new(),
             at_work: HashMap::new(),
             busy: HashSet::new(),
+            pulse: Pulse::new(Instant::now()),
             clock: Clock::now(),
             journal,
             writer,
             upkeep,
+            told: String::new(),
         }
     }
 
     /// Checks until a signal ends it; gives the writer, which may still have work.
     pub(crate) async fn watch(mut self, services: config::Services, mut signals: Signals) -> Option<Writer> {
         self.load(services);
-        let mut look_at_the_clock = tokio::time::interval(LOOK_AT_THE_CLOCK_EVERY);
+        let mut look_at_the_clock = interval(LOOK_AT_THE_CLOCK_EVERY);
+        let mut say = interval(TELL_EVERY);
+        let mut feed = feed_every().map(interval);
+        for turns in [&mut say].into_iter().chain(&mut feed) {
+            turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        }
         let mut skipped = Skipped::default();
-        tell(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
+        self.told = self.standing();
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.told)]);
         loop {
             let due = self.schedule.next_due().unwrap_or_else(|| Instant::now() + LOOK_AT_THE_CLOCK_EVERY);
             tokio::select! {
@@ -106,6 +121,8 @@ impl Daemon {
                     skipped.report();
                     self.look_at_the_clock();
                 }
+                _ = say.tick() => self.say(),
+                () = turn(&mut feed) => self.feed(),
                 _ = signals.term.recv() => break log::info!("SIGTERM: no new checks"),
                 _ = signals.interrupt.recv() => break log::info!("SIGINT: no new checks"),
             }
@@ -131,6 +148,7 @@ impl Daemon {
             return false;
         }
         let target = Arc::clone(&watched.target);
+        self.pulse.begins(target.tries_take(), Instant::now());
         let (checker, free) = (self.checker.clone(), Arc::clone(&self.free));
         let task = self.running.spawn(async move {
             // Closed at the end: no new checks.
@@ -142,6 +160,7 @@ impl Daemon {
     }
 
     fn finished(&mut self, finished: Finished) {
+        self.pulse.ends(Instant::now());
         let (task, outcome) = match finished {
             Ok((task, outcome)) => {
                 (task, outcome.map(|outcome| outcome.map_err(|broken| broken.to_string())))
@@ -196,7 +215,32 @@ impl Daemon {
                 log::error!("reload refused: the services stay as they were");
             }
         }
-        tell(&[NotifyState::Ready, NotifyState::Status(&self.summary())]);
+        self.told = self.standing();
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.told)]);
+    }
+
+    /// By this loop, so that one that takes no turns any more feeds nobody. What the database does is no part of it:
+    /// checks go on without.
+    fn feed(&self) {
+        if self.pulse.is_steady(Instant::now()) {
+            tell(&[NotifyState::Watchdog]);
+        } else {
+            log::error!("no check ends any more; systemd will start this program anew");
+        }
+    }
+
+    fn say(&mut self) {
+        let standing = self.standing();
+        if standing != self.told {
+            tell(&[NotifyState::Status(&standing)]);
+            self.told = standing;
+        }
+    }
+
+    fn standing(&self) -> String {
+        let statuses: Vec<_> = self.watched.values().map(|watched| watched.last_status).collect();
+        let recording = self.writer.as_ref().map_or(Recording::Nowhere, Writer::recording);
+        standing::line(&statuses, self.journal.unrecorded(), recording, Utc::now())
     }
 
     /// The beats go on; what is told of them changes.
@@ -242,6 +286,14 @@ impl Daemon {
             1 => "checking 1 service".into(),
             n => format!("checking {n} services"),
         }
+    }
+}
+
+/// The next turn; never where there is none to take.
+async fn turn(turns: &mut Option<Interval>) {
+    match turns {
+        Some(turns) => drop(turns.tick().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use shared::Check;
@@ -30,6 +30,8 @@ struct State {
     last_seq: u64,
     /// Taken out last, and not known to be recorded.
     in_hand: usize,
+    /// When checks were last known to be recorded, or the first came in since.
+    advanced: Option<Instant>,
     dropped: u64,
     nudged: bool,
     /// Closed; nobody waits for the database beyond this.
@@ -61,6 +63,9 @@ impl Journal {
     /// Takes in a measured check. Never blocks for longer than it takes to queue it.
     pub fn push(&self, check: Check) {
         let mut state = self.lock();
+        if state.waiting.len() + state.in_hand == 0 {
+            state.advanced = Some(Instant::now());
+        }
         state.last_seq += 1;
         state.waiting.push_back(check);
         if state.waiting.len() > self.capacity {
@@ -79,6 +84,7 @@ impl Journal {
         let count = most.min(state.waiting.len());
         let checks: Vec<Check> = state.waiting.drain(..count).collect();
         state.in_hand = count;
+        state.advanced = Some(Instant::now());
         (!checks.is_empty()).then_some(Batch { first_seq, checks })
     }
 
@@ -86,6 +92,13 @@ impl Journal {
     pub fn unrecorded(&self) -> usize {
         let state = self.lock();
         state.waiting.len() + state.in_hand
+    }
+
+    /// For how long none was recorded of those that are to be.
+    pub fn stuck_for(&self) -> Duration {
+        let state = self.lock();
+        let waits = state.waiting.len() + state.in_hand > 0;
+        state.advanced.filter(|_| waits).map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// How many checks were dropped since the last call.
@@ -140,8 +153,6 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use chrono::DateTime;
     use shared::Status;
 

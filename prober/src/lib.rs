@@ -8,6 +8,8 @@
 //!
 //! Checks that are recorded are [`upkeep`]'s: it summarises response times and removes what is past its age.
 //!
+//! systemd hears whether checks advance ([`pulse`]) and how things stand ([`standing`]).
+//!
 //! [`run`] begins and ends it all; [`config`] turns the services file into targets; [`migrate`] owns the schema; [`once`] makes one round for a
 //! person and records nothing.
 
@@ -22,9 +24,11 @@ pub mod migrate;
 pub mod once;
 pub mod output;
 pub mod probe;
+pub mod pulse;
 pub mod resolver;
 pub mod run;
 pub mod schedule;
+pub mod standing;
 pub mod store;
 pub mod target;
 pub mod upkeep;

@@ -2,17 +2,20 @@
 //! and leaves a heartbeat. It may hang in the database or lose it without harm to checks.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use postgres::{Client, Error, error::SqlState};
 use shared::{Database, Service, database::explain, retry::Retry, vital};
 
 use crate::{
     journal::{Batch, Journal},
-    migrate, store,
+    migrate,
+    standing::Recording,
+    store,
 };
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
@@ -23,11 +26,14 @@ const BATCH: usize = 5000;
 const SHORT_PAUSE: Duration = Duration::from_millis(500);
 /// A server that takes longer to answer nothing at all is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// Checks that wait longer than this are held up.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// What the rest of the prober holds of the writer.
 pub struct Writer {
     journal: Arc<Journal>,
     services: Arc<Mutex<Option<Vec<Service>>>>,
+    away: Arc<Mutex<Option<DateTime<Utc>>>>,
     thread: JoinHandle<()>,
 }
 
@@ -38,22 +44,33 @@ impl Writer {
     /// Where the system gives no thread.
     pub fn start(database: Database, journal: Arc<Journal>) -> std::io::Result<Writer> {
         let services = Arc::new(Mutex::new(None));
+        let away = Arc::new(Mutex::new(None));
         let session = Session {
             database,
             journal: Arc::clone(&journal),
             services: Arc::clone(&services),
+            away: Arc::clone(&away),
             published: None,
             in_hand: None,
             retry: Retry::default(),
         };
         let thread = vital::start("writer", move || session.run())?;
-        Ok(Writer { journal, services, thread })
+        Ok(Writer { journal, services, away, thread })
     }
 
     /// Publishes these services as soon as the database allows it.
     pub fn publish(&self, services: Vec<Service>) {
         *self.services.lock().unwrap_or_else(PoisonError::into_inner) = Some(services);
         self.journal.nudge();
+    }
+
+    /// What becomes of checks now.
+    pub fn recording(&self) -> Recording {
+        match *self.away.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(since) => Recording::AwaySince(since),
+            None if self.journal.stuck_for() > STUCK => Recording::Stuck,
+            None => Recording::Going,
+        }
     }
 
     /// Closes the journal and waits for the last check to be recorded, for at most `patience`. Gives the number of
@@ -72,6 +89,8 @@ struct Session {
     database: Database,
     journal: Arc<Journal>,
     services: Arc<Mutex<Option<Vec<Service>>>>,
+    /// Since when there is no connection, once one was lost or could not be had.
+    away: Arc<Mutex<Option<DateTime<Utc>>>>,
     /// What every new session publishes again: the database may be another one now.
     published: Option<Vec<Service>>,
     in_hand: Option<Batch>,
@@ -82,6 +101,7 @@ impl Session {
     /// Until the journal is closed and empty, or its end is over.
     fn run(mut self) {
         while let Err(reason) = self.connect().and_then(|client| self.serve(client)) {
+            self.away().get_or_insert_with(Utc::now);
             if self.retry.is_news(&reason) {
                 let waiting = self.journal.unrecorded();
                 log::error!("database: {reason}. Checks go on, {waiting} wait in the journal; trying again");
@@ -101,8 +121,13 @@ impl Session {
         migrate::bring_up_to_date(&mut client)?;
         store::bound_every_wait(&mut client).map_err(|error| explain(&error))?;
         self.enrol(&mut client).map_err(|error| explain(&error))?;
+        *self.away() = None;
         log::info!("database: connected; {} checks wait in the journal", self.journal.unrecorded());
         Ok(client)
+    }
+
+    fn away(&self) -> MutexGuard<'_, Option<DateTime<Utc>>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enrol(&mut self, client: &mut Client) -> Result<(), Error> {

@@ -1,12 +1,16 @@
 //! Log lines on standard error: for a person on a terminal, for the journal under systemd.
 
-use std::io::Write;
+use std::{
+    fs::File,
+    io::Write,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+};
 
 use log::{Level, LevelFilter};
 
 use crate::printable::printable;
 
-/// Starts logging by `RUST_LOG` (default `info`). Under systemd each line carries its priority and no time,
+/// Starts logging by `RUST_LOG` (default `info`). Into the journal each line carries its priority and no time,
 /// since the journal keeps both. Control characters never reach a line, whoever sent them.
 pub fn start() {
     let mut builder = env_logger::Builder::new();
@@ -17,7 +21,7 @@ pub fn start() {
         .filter_module("actix_server", LevelFilter::Warn)
         .filter_module("refinery_core", LevelFilter::Warn)
         .parse_default_env();
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
+    if is_read_by_the_journal(&std::io::stderr()) {
         builder.format(|line, record| {
             if may_hold_secrets(record) {
                 return Ok(());
@@ -47,6 +51,14 @@ pub fn start() {
         });
     }
     builder.init();
+}
+
+/// Whether this is the stream that `JOURNAL_STREAM` (device:inode) names. The variable alone says nothing: whatever a
+/// service starts inherits it, a terminal with a person before it too.
+fn is_read_by_the_journal(stream: &impl AsFd) -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    let this = stream.as_fd().try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
+    this.is_ok_and(|this| named == format!("{}:{}", this.dev(), this.ino()))
 }
 
 /// The HTTP client logs what it sends, whatever header or query it is.

@@ -24,6 +24,7 @@ use postgres::{Client, NoTls};
 use tempfile::TempDir;
 
 mod pooler;
+pub mod systemd;
 
 pub use pooler::Pooler;
 

@@ -53,7 +53,9 @@ fn sql_that_writes_stands_in_its_places_only() {
 #[test]
 fn pure_files_have_no_clock_socket_sql_or_log() {
     for pure in [
+        "prober/src/pulse.rs",
         "prober/src/schedule.rs",
+        "prober/src/standing.rs",
         "prober/src/verdict.rs",
         "prober/src/target.rs",
         "api/src/accept.rs",

@@ -62,7 +62,12 @@ impl Api {
         if let Some(url) = database_url {
             command.env("DATABASE_URL", url);
         }
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Api::of(command.stdin(Stdio::null()))
+    }
+
+    /// The one that this command starts.
+    pub(crate) fn of(command: &mut Command) -> Api {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::of(child.stderr.take().unwrap());
         let mut api = Api { child, address: String::new(), log };
         let line = api.logged("listening on ");
@@ -106,6 +111,11 @@ impl Api {
         let mut lines = self.log.to_the_end();
         lines.retain(|line| line.contains(" WARN ") || line.contains(" ERROR "));
         lines
+    }
+
+    /// The number of the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

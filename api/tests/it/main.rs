@@ -4,6 +4,7 @@
 
 mod api;
 mod browser;
+mod clients;
 mod contract;
 mod drawn;
 mod events;
@@ -19,7 +20,10 @@ mod rights;
 mod samples;
 mod services;
 mod site;
+mod slow;
+mod sockets;
 mod standby;
 mod statistics;
+mod systemd;
 mod together;
 mod views;

@@ -1,7 +1,5 @@
 //! The daemon against real servers and a real PostgreSQL: what is measured is recorded, through loss, reload and end.
 
-use std::process::Command;
-
 use shared::testing::{Cluster, Database, eventually, free_port};
 
 use crate::{
@@ -287,29 +285,6 @@ fn a_heartbeat_is_left_and_the_next_turn_is_published() {
     let on_the_beat =
         "status_services s, service_checks c WHERE abs(extract(epoch FROM s.beat - c.timestamp)) < 60";
     assert_eq!(count(&mut client, on_the_beat), 1, "the first check was at its beat");
-}
-
-#[test]
-fn systemd_is_told_when_it_is_ready_reloads_and_ends() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    let next = || {
-        let mut buffer = [0; 1024];
-        let length = socket.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
-    };
-    let server = Server::saying(OK);
-    let setup = Setup::every_second(&[("main", &server.url("/"))]);
-    let mut command: Command = setup.command(&["run"]);
-    command.env("NOTIFY_SOCKET", &path);
-    let mut daemon = crate::process::Daemon::start(command);
-    assert_eq!(next(), "READY=1\nSTATUS=checking 1 service\n");
-    daemon.signal("HUP");
-    assert!(next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
-    assert_eq!(next(), "READY=1\nSTATUS=checking 1 service\n");
-    assert_eq!(daemon.stop().code(), Some(0));
-    assert_eq!(next(), "STOPPING=1\n");
 }
 
 #[test]

@@ -12,4 +12,5 @@ mod recording;
 mod recount;
 mod secured;
 mod servers;
+mod systemd;
 mod upkeep;
