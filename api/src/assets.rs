@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use crate::body::Body;
+use crate::{body::Body, snapshot::Overall};
 
 /// What the routes may say about every asset.
 pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
@@ -27,13 +27,37 @@ pub static STYLE: LazyLock<Asset> = LazyLock::new(|| {
 pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("status", "js", "text/javascript; charset=utf-8", include_bytes!("../static/status.js"))
 });
-/// The icon of the tab.
+/// The icon of the tab where no state is told.
 pub static ICON: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("favicon", "svg", "image/svg+xml", include_bytes!("../static/favicon.svg")));
+    LazyLock::new(|| Asset::icon("favicon", include_bytes!("../static/favicon.svg")));
+/// The icon of the tab where all is well.
+pub static OPERATIONAL: LazyLock<Asset> =
+    LazyLock::new(|| Asset::icon("operational", include_bytes!("../static/operational.svg")));
+/// The icon of the tab in a partial outage.
+pub static PARTIAL: LazyLock<Asset> =
+    LazyLock::new(|| Asset::icon("partial", include_bytes!("../static/partial.svg")));
+/// The icon of the tab in a major outage.
+pub static MAJOR: LazyLock<Asset> =
+    LazyLock::new(|| Asset::icon("major", include_bytes!("../static/major.svg")));
+/// The icon of the tab where nothing is known.
+pub static UNKNOWN: LazyLock<Asset> =
+    LazyLock::new(|| Asset::icon("unknown", include_bytes!("../static/unknown.svg")));
+/// What must run before the first paint. It stands in every page itself, not under an address.
+pub const EARLY: &str = include_str!("../static/early.js");
 
 /// All of them.
-pub fn all() -> [&'static Asset; 3] {
-    [&STYLE, &SCRIPT, &ICON]
+pub fn all() -> [&'static Asset; 7] {
+    [&STYLE, &SCRIPT, &ICON, &OPERATIONAL, &PARTIAL, &MAJOR, &UNKNOWN]
+}
+
+/// The icon of the tab in this overall state.
+pub fn icon(overall: Overall) -> &'static Asset {
+    match overall {
+        Overall::Operational => &OPERATIONAL,
+        Overall::Partial => &PARTIAL,
+        Overall::Major => &MAJOR,
+        Overall::Unknown => &UNKNOWN,
+    }
 }
 
 /// The asset of that name, the hash included.
@@ -42,6 +66,10 @@ pub fn find(name: &str) -> Option<&'static Asset> {
 }
 
 impl Asset {
+    fn icon(stem: &str, bytes: &'static [u8]) -> Asset {
+        Asset::new(stem, "svg", "image/svg+xml", bytes)
+    }
+
     fn new(stem: &str, ending: &str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
         Asset { name: format!("{stem}.{}.{ending}", digest(bytes)), content_type, body: Body::new(bytes) }
     }
@@ -86,8 +114,19 @@ mod tests {
     }
 
     #[test]
+    fn the_icons_differ_in_shape_and_not_only_in_colour() {
+        let shape = |icon: &Asset| {
+            let svg = String::from_utf8(icon.body.identity().bytes.to_vec()).unwrap();
+            svg.split('"').step_by(2).collect::<String>() + svg.split(" d=").nth(1).unwrap_or_default()
+        };
+        let mut shapes = [&ICON, &OPERATIONAL, &PARTIAL, &MAJOR, &UNKNOWN].map(|icon| shape(icon));
+        shapes.sort();
+        assert!(shapes.windows(2).all(|pair| pair[0] != pair[1]), "{shapes:?}");
+    }
+
+    #[test]
     fn the_script_is_at_most_ten_kibibytes() {
-        let length = SCRIPT.body.identity().bytes.len();
+        let length = SCRIPT.body.identity().bytes.len() + EARLY.len();
         assert!(length <= 10 * 1024, "{length} bytes");
     }
 }

@@ -13,8 +13,10 @@ use crate::{
     snapshot::{ServiceState, Snapshot},
 };
 
-/// The policy under which the pages work, to the letter: no inline script or style, nothing from anywhere else.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+/// The policy under which the pages work, to the letter: no inline style, no inline script but the one that must run
+/// before the first paint (`early.js`, by its hash), nothing from anywhere else.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
+     script-src 'self' 'sha256-AdXz52b8tpb541eJqoGzC4P8vmYbBFJ5R0QLyHpFJkU='; \
      img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Tera escapes what it is given in templates whose name ends in `.html`.
@@ -41,6 +43,7 @@ struct Site {
     base: String,
     style: String,
     script: String,
+    early: &'static str,
     icon: String,
 }
 
@@ -65,6 +68,7 @@ impl Renderer {
             base: base_path.into(),
             style: asset(&assets::STYLE),
             script: asset(&assets::SCRIPT),
+            early: assets::EARLY,
             icon: asset(&assets::ICON),
         };
         tera.global_context().insert("site", &site);
@@ -124,12 +128,13 @@ const fn explain(status: u16) -> (&'static str, &'static str) {
 mod tests {
     use std::sync::Arc;
 
+    use base64::prelude::{BASE64_STANDARD, Engine};
     use shared::{Service, Status};
 
     use super::*;
     use crate::{
         sample::{at, main, snapshot},
-        snapshot::{ServiceState, Source},
+        snapshot::{Overall, ServiceState, Source},
         uptime::Percent,
     };
 
@@ -168,7 +173,8 @@ mod tests {
         }
         assert!(html.contains("title=\"No check, or less history than 30\u{a0}d\">—<"));
         assert!(html.contains(
-            "<time data-as=\"clock\" datetime=\"2026-02-12T18:00:03.120Z\">18:00:03</time><small>12 Feb 2026<"
+            "<time data-as=\"clock\" datetime=\"2026-02-12T18:00:03.120Z\">18:00:03</time><small>\
+             <time data-as=\"age\" datetime=\"2026-02-12T18:00:03.120Z\">12 Feb 2026</time><"
         ));
         assert!(html.contains("Every service is checked every 2\u{a0}hours."));
     }
@@ -244,7 +250,10 @@ mod tests {
         assert!(order.map(place).is_sorted());
         assert!(html.contains("<span>2\u{a0}operational</span>"));
         let alone = page(&snapshot(vec![named("b", "b", None)]));
-        assert!(alone.contains("class=\"sr\">Services</h2>") && !alone.contains("Other services"));
+        assert!(
+            alone.contains("class=\"sr\" id=\"services\">Services</h2>") && !alone.contains("Other services")
+        );
+        assert!(!alone.contains("<details") && html.matches("<details class=\"group\"").count() == 3);
     }
 
     #[test]
@@ -276,14 +285,14 @@ mod tests {
             (
                 Source::Away,
                 Some(
-                    "This is what it said at <time data-as=\"moment\" datetime=\"2026-02-12T18:10:00.000Z\">12 Feb 2026, 18:10 UTC</time>",
+                    "This is what it said at <time data-as=\"moment\" datetime=\"2026-02-12T18:10:00.000Z\">18:10<span class=\"unscripted\"> UTC</span></time>",
                 ),
             ),
             (Source::Empty, Some("No monitor has ever written")),
             (
                 Source::Silent { since },
                 Some(
-                    "silent since <time data-as=\"moment\" datetime=\"2026-02-12T17:14:12.000Z\">12 Feb 2026, 17:14 UTC</time>",
+                    "silent since <time data-as=\"moment\" datetime=\"2026-02-12T17:14:12.000Z\">17:14<span class=\"unscripted\"> UTC</span></time>",
                 ),
             ),
             (Source::Silent { since: None }, Some("never been heard of")),
@@ -303,13 +312,45 @@ mod tests {
         let stale = ServiceState { status: Status::Unknown, stale: true, ..named("main", "main", None) };
         let html = page(&snapshot(vec![stale]));
         assert!(html.contains("card unknown stale"));
-        assert!(html.contains(">12 Feb 2026, 18:00 UTC</time>; it was Operational then</p>"));
+        let since = ">18:00<span class=\"unscripted\"> UTC</span></time>; it was Operational then</p>";
+        assert!(html.contains(since));
+    }
+
+    #[test]
+    fn every_card_says_when_it_was_checked() {
+        let html = page(&snapshot(vec![named("main", "main", None)]));
+        assert!(
+            html.contains("<time data-as=\"age\" datetime=\"2026-02-12T18:00:03.120Z\">18:00 UTC</time></p>")
+        );
+        for (checked, words) in [
+            ("2026-02-12T00:00:00Z", ">00:00 UTC<"),
+            ("2026-02-11T23:59:59Z", ">11 Feb, 23:59<"),
+            ("2025-02-12T18:00:00Z", ">12 Feb 2025, 18:00<"),
+        ] {
+            let mut state = named("main", "main", None);
+            state.newest.as_mut().unwrap().timestamp = at(checked);
+            assert!(page(&snapshot(vec![state])).contains(words), "{words}");
+        }
+        let unchecked = ServiceState { newest: None, ..named("main", "main", None) };
+        assert!(page(&snapshot(vec![unchecked])).contains("<p class=\"age\"></p>"));
+    }
+
+    #[test]
+    fn more_than_twenty_services_can_be_searched() {
+        for (count, searchable) in [(0, false), (20, false), (21, true)] {
+            let services = (0..count).map(|n| named(&format!("s{n}"), "x", None)).collect();
+            assert_eq!(page(&snapshot(services)).contains("id=\"search\""), searchable, "{count}");
+        }
     }
 
     #[test]
     fn every_link_of_our_own_carries_the_base_path() {
         for base in ["", "/monitor"] {
-            let html = page_at(base, &snapshot(vec![named("main", "main", None)]))
+            let overall = [Overall::Operational, Overall::Partial, Overall::Major, Overall::Unknown];
+            let html: String = overall
+                .map(|overall| Snapshot { overall, ..snapshot(vec![named("main", "main", None)]) })
+                .map(|snapshot| page_at(base, &snapshot))
+                .concat()
                 + &Renderer::new("x", base).unwrap().error_page(404);
             let own = html
                 .split(" href=\"")
@@ -335,8 +376,23 @@ mod tests {
         let html = page(&snapshot(vec![named("main", "main", None)]));
         assert!(!html.contains(" style=") && !html.contains("<style"), "{html}");
         assert!(!["onload=", "onclick=", "onerror=", "javascript:"].iter().any(|code| html.contains(code)));
-        assert_eq!(html.matches("<script").count(), 1);
+        assert_eq!(html.matches("<script").count(), 2);
+        assert_eq!(inline_script(&html), assets::EARLY);
         assert!(html.contains("<script type=\"module\" src=\"/status/assets/status."));
+    }
+
+    fn inline_script(html: &str) -> &str {
+        html.split("<script>").nth(1).unwrap().split("</script>").next().unwrap()
+    }
+
+    #[test]
+    fn the_policy_names_the_script_that_stands_in_the_page_by_its_hash() {
+        let error = Renderer::new("x", "").unwrap().error_page(404);
+        for html in [page(&snapshot(vec![named("main", "main", None)])), error] {
+            let digest = ring::digest::digest(&ring::digest::SHA256, inline_script(&html).as_bytes());
+            let source = format!("script-src 'self' 'sha256-{}';", BASE64_STANDARD.encode(digest));
+            assert!(CONTENT_SECURITY_POLICY.contains(&source), "write {source}");
+        }
     }
 
     #[test]
