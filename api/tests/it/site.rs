@@ -76,11 +76,27 @@ fn answer(mut stream: &TcpStream, shown: &Mutex<Shown>) {
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
 }
 
+/// The frame of a page with something else in it than groups, cards and a search.
+fn without_cards(page: &str) -> String {
+    let (head, cards) = page.split_once("<details class=\"group\"").expect("groups");
+    let (_, foot) = cards.split_once("</div>\n<aside").expect("a legend");
+    let strip =
+        cards.split_once("<div class=\"strip\"").and_then(|(_, rest)| rest.split_once("</svg></div>"));
+    let (strip, _) = strip.expect("a strip");
+    let head = head.replace("action=\"/status\"", "action=\"/status/other?days=7\"");
+    let more = "<details id=\"more\"><summary>More</summary>All of it</details>";
+    format!("{head}<div class=\"strip\"{strip}</svg></div>{more}</div>\n<aside{foot}")
+}
+
 fn content(path: &str, Shown(snapshot, drawn_at): &Shown) -> (u16, &'static str, Vec<u8>) {
     const HTML: &str = "text/html; charset=utf-8";
     let renderer = Renderer::new("asimonson.com status", "").expect("sound templates");
     match path {
         "/status" => (200, HTML, renderer.page(snapshot, *drawn_at).expect("a page").into()),
+        "/status/other" => {
+            let page = renderer.page(snapshot, *drawn_at).expect("a page");
+            (200, HTML, without_cards(&page).into())
+        }
         "/api/status" => (200, "application/json", json::status(snapshot)),
         _ => match path.strip_prefix("/status/assets/").and_then(assets::find) {
             Some(asset) => (200, asset.content_type, asset.body.identity().bytes.to_vec()),
