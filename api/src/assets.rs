@@ -3,7 +3,9 @@
 
 use crate::{
     body::Body,
+    json,
     look::{Accent, Logo, Look, logo::Kind},
+    snapshot::Overall,
 };
 
 /// What the routes may say about every asset.
@@ -16,6 +18,14 @@ const STYLE: &str = include_str!("../static/style.css");
 const PANELS: &str = include_str!("../static/panels.css");
 const SCRIPT: &str = include_str!("../static/status.js");
 const ICON: &str = include_str!("../static/favicon.svg");
+const STATES: [(Overall, &str); 4] = [
+    (Overall::Operational, include_str!("../static/operational.svg")),
+    (Overall::Partial, include_str!("../static/partial.svg")),
+    (Overall::Major, include_str!("../static/major.svg")),
+    (Overall::Unknown, include_str!("../static/unknown.svg")),
+];
+/// What must run before the first paint. It stands in every page itself, not under an address.
+pub const EARLY: &str = include_str!("../static/early.js");
 /// The colour of the icon, which follows the accent.
 const ICON_COLOUR: &str = "<g fill=\"#5271ff\">";
 
@@ -41,8 +51,10 @@ pub struct Assets {
     pub panels: Asset,
     /// The script.
     pub script: Asset,
-    /// The icon of the tab.
+    /// The icon of the tab where no state is told.
     pub icon: Asset,
+    /// The icons of the tab in each overall state.
+    pub states: [Asset; 4],
     /// What stands beside the title, if it is not the mark.
     pub logo: Option<Asset>,
 }
@@ -54,14 +66,22 @@ impl Assets {
             style: Asset::new("style", "css", "text/css; charset=utf-8", style(&look.accent)),
             panels: Asset::new("panels", "css", "text/css; charset=utf-8", PANELS.into()),
             script: Asset::new("status", "js", "text/javascript; charset=utf-8", SCRIPT.into()),
-            icon: Asset::new("favicon", "svg", "image/svg+xml", icon(&look.accent)),
+            icon: Asset::icon("favicon", icon(&look.accent)),
+            states: STATES.map(|(overall, svg)| Asset::icon(json::overall(overall), svg.into())),
             logo: look.logo.as_ref().map(Asset::of_logo),
         }
     }
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Asset> {
-        [&self.style, &self.panels, &self.script, &self.icon].into_iter().chain(&self.logo)
+        let files = [&self.style, &self.panels, &self.script, &self.icon];
+        files.into_iter().chain(&self.states).chain(&self.logo)
+    }
+
+    /// The icon of the tab in this overall state.
+    pub fn icon(&self, overall: Overall) -> &Asset {
+        let place = STATES.iter().position(|(state, _)| *state == overall);
+        place.and_then(|place| self.states.get(place)).unwrap_or(&self.icon)
     }
 
     /// The asset of that name, the hash included.
@@ -84,6 +104,10 @@ fn icon(Accent { dark, light }: &Accent) -> String {
 }
 
 impl Asset {
+    fn icon(stem: &str, svg: String) -> Asset {
+        Asset::new(stem, "svg", "image/svg+xml", svg)
+    }
+
     fn new(stem: &str, ending: &str, content_type: &'static str, text: String) -> Asset {
         let name = format!("{stem}.{}.{ending}", digest(text.as_bytes()));
         Asset { name, content_type, body: Body::new(text), policy: None }
@@ -142,8 +166,21 @@ mod tests {
     }
 
     #[test]
+    fn the_icons_differ_in_shape_and_not_only_in_colour() {
+        let shape = |icon: &Asset| {
+            let svg = String::from_utf8(icon.body.identity().bytes.to_vec()).unwrap();
+            svg.split('"').step_by(2).collect::<String>() + svg.split(" d=").nth(1).unwrap_or_default()
+        };
+        let assets = Assets::of(&Look::default());
+        let mut shapes: Vec<String> =
+            std::iter::once(&assets.icon).chain(&assets.states).map(shape).collect();
+        shapes.sort();
+        assert!(shapes.windows(2).all(|pair| pair[0] != pair[1]), "{shapes:?}");
+    }
+
+    #[test]
     fn the_script_is_at_most_ten_kibibytes() {
-        let length = SCRIPT.len();
+        let length = SCRIPT.len() + EARLY.len();
         assert!(length <= 10 * 1024, "{length} bytes");
     }
 }

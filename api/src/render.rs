@@ -12,12 +12,12 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use crate::{
-    assets::Asset,
+    assets::{self, Asset},
     inquiries::{Charts, Unanswered},
     look::Link,
     response_times::Period,
     site::Site,
-    snapshot::{ServiceState, Snapshot},
+    snapshot::{Overall, ServiceState, Snapshot},
 };
 
 /// Tera escapes what it is given in templates whose name ends in `.html`.
@@ -50,7 +50,7 @@ pub enum Asked {
 #[derive(Debug)]
 pub struct Renderer {
     tera: Tera,
-    base: String,
+    site: Site,
 }
 
 /// What every page knows of its place, as `site`.
@@ -61,6 +61,7 @@ struct Place<'a> {
     style: String,
     panels: String,
     script: String,
+    early: &'static str,
     icon: String,
     logo: Option<Image>,
     links: &'a [Link],
@@ -90,7 +91,7 @@ impl Renderer {
         let mut tera = Tera::new();
         tera.add_raw_templates(TEMPLATES)?;
         tera.global_context().insert("site", &Place::of(site));
-        Ok(Renderer { tera, base: site.base_path.clone() })
+        Ok(Renderer { tera, site: site.clone() })
     }
 
     /// The status page as of `now`, the instant from which a visitor's script counts ages. Its cards are drawn one by
@@ -99,7 +100,7 @@ impl Renderer {
     /// # Errors
     /// Where a template names what `view` does not give, which the tests rule out.
     pub fn page(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<String, tera::Error> {
-        let page = view::Page::of(snapshot, now);
+        let page = view::Page::of(self.frame(snapshot, snapshot.overall, now), snapshot);
         let frame = self.draw("page.html", &page)?;
         let mut html = Vec::new();
         let mut parts = frame.split(CARDS);
@@ -114,7 +115,7 @@ impl Renderer {
     fn card(&self, state: &ServiceState, today: i64, html: &mut Vec<u8>) -> Result<(), tera::Error> {
         let mut context = Context::new();
         context.insert("card", &view::Card::of(state, today));
-        context.insert("base", &self.base);
+        context.insert("base", &self.site.base_path);
         self.tera.render_component_to("card", &context, None, true, html)
     }
 
@@ -132,21 +133,37 @@ impl Renderer {
     ) -> Result<Option<String>, tera::Error> {
         let drawn = match asked {
             Asked::Service(id, period) => snapshot.service(id).map(|state| {
-                let page = service::ServicePage::of(snapshot, state, *period, charts, now);
+                let page = service::ServicePage::of(
+                    self.frame(snapshot, Overall::of(&[state.status]), now),
+                    snapshot,
+                    state,
+                    *period,
+                    charts,
+                    now,
+                );
                 self.draw("service.html", &page)
             }),
-            Asked::Outages(None, until) => {
-                Some(self.draw("outages.html", &service::OutagesPage::of(snapshot, None, *until, now)))
+            Asked::Outages(id, until) => {
+                let only = id.as_deref().map(|id| snapshot.service(id).ok_or(())).transpose();
+                only.ok().map(|only| {
+                    let frame = self.frame(snapshot, snapshot.overall, now);
+                    self.draw("outages.html", &service::OutagesPage::of(frame, snapshot, only, *until, now))
+                })
             }
-            Asked::Outages(Some(id), until) => snapshot.service(id).map(|state| {
-                self.draw("outages.html", &service::OutagesPage::of(snapshot, Some(state), *until, now))
-            }),
             Asked::Outage(id, at) => snapshot
                 .service(id)
-                .and_then(|state| service::OutagePage::of(snapshot, state, *at, now))
+                .and_then(|state| {
+                    let frame = self.frame(snapshot, Overall::of(&[state.status]), now);
+                    service::OutagePage::of(frame, snapshot, state, *at, now)
+                })
                 .map(|page| self.draw("outage.html", &page)),
         };
         drawn.transpose()
+    }
+
+    /// `overall`: what the icon of the tab tells.
+    fn frame(&self, snapshot: &Snapshot, overall: Overall, now: DateTime<Utc>) -> view::Frame {
+        view::Frame::of(snapshot, self.site.assets.icon(overall), now)
     }
 
     fn draw(&self, template: &str, page: &impl Serialize) -> Result<String, tera::Error> {
@@ -170,6 +187,7 @@ impl Place<'_> {
             base: &site.base_path,
             style: path(&site.assets.style),
             panels: path(&site.assets.panels),
+            early: assets::EARLY,
             script: path(&site.assets.script),
             icon: path(&site.assets.icon),
             logo: site.assets.logo.as_ref().zip(site.logo_size).map(image),
@@ -199,6 +217,7 @@ const fn explain(status: u16) -> (&'static str, &'static str) {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
+    use base64::prelude::{BASE64_STANDARD, Engine};
     use shared::{Distribution, Service, Status};
 
     use super::*;
@@ -208,7 +227,7 @@ mod tests {
         outages::Outage,
         response_times::{Chart, Hour},
         sample::{at, main, snapshot},
-        snapshot::{ServiceState, Source},
+        snapshot::Source,
         uptime::{Percent, hour_of},
     };
 
@@ -297,7 +316,8 @@ mod tests {
         }
         assert!(html.contains("title=\"No check, or less history than 30\u{a0}d\">—<"));
         assert!(html.contains(
-            "<time data-as=\"clock\" datetime=\"2026-02-12T18:00:03.120Z\">18:00:03</time><small>12 Feb 2026<"
+            "<time data-as=\"clock\" datetime=\"2026-02-12T18:00:03.120Z\">18:00:03</time><small>\
+             <time data-as=\"age\" datetime=\"2026-02-12T18:00:03.120Z\">12 Feb 2026</time><"
         ));
         assert!(html.contains("Every service is checked every 2\u{a0}hours."));
     }
@@ -375,7 +395,10 @@ mod tests {
         assert!(order.map(place).is_sorted());
         assert!(html.contains("<span>2\u{a0}operational</span>"));
         let alone = page(&snapshot(vec![named("b", "b", None)]));
-        assert!(alone.contains("class=\"sr\">Services</h2>") && !alone.contains("Other services"));
+        assert!(
+            alone.contains("class=\"sr\" id=\"services\">Services</h2>") && !alone.contains("Other services")
+        );
+        assert!(!alone.contains("<details") && html.matches("<details class=\"group\"").count() == 3);
     }
 
     #[test]
@@ -407,14 +430,14 @@ mod tests {
             (
                 Source::Away,
                 Some(
-                    "This is what it said at <time data-as=\"moment\" datetime=\"2026-02-12T18:10:00.000Z\">12 Feb 2026, 18:10 UTC</time>",
+                    "This is what it said at <time data-as=\"moment\" datetime=\"2026-02-12T18:10:00.000Z\">18:10<span class=\"unscripted\"> UTC</span></time>",
                 ),
             ),
             (Source::Empty, Some("No monitor has ever written")),
             (
                 Source::Silent { since },
                 Some(
-                    "silent since <time data-as=\"moment\" datetime=\"2026-02-12T17:14:12.000Z\">12 Feb 2026, 17:14 UTC</time>",
+                    "silent since <time data-as=\"moment\" datetime=\"2026-02-12T17:14:12.000Z\">17:14<span class=\"unscripted\"> UTC</span></time>",
                 ),
             ),
             (Source::Silent { since: None }, Some("never been heard of")),
@@ -434,13 +457,44 @@ mod tests {
         let stale = ServiceState { status: Status::Unknown, stale: true, ..named("main", "main", None) };
         let html = page(&snapshot(vec![stale]));
         assert!(html.contains("card unknown stale"));
-        assert!(html.contains(">12 Feb 2026, 18:00 UTC</time>; it was Operational then</p>"));
+        let since = ">18:00<span class=\"unscripted\"> UTC</span></time>; it was Operational then</p>";
+        assert!(html.contains(since));
+    }
+
+    #[test]
+    fn every_card_says_when_it_was_checked() {
+        let html = page(&snapshot(vec![named("main", "main", None)]));
+        assert!(
+            html.contains("<time data-as=\"age\" datetime=\"2026-02-12T18:00:03.120Z\">18:00 UTC</time></p>")
+        );
+        for (checked, words) in [
+            ("2026-02-12T00:00:00Z", ">00:00 UTC<"),
+            ("2026-02-11T23:59:59Z", ">11 Feb, 23:59<"),
+            ("2025-02-12T18:00:00Z", ">12 Feb 2025, 18:00<"),
+        ] {
+            let mut state = named("main", "main", None);
+            state.newest.as_mut().unwrap().timestamp = at(checked);
+            assert!(page(&snapshot(vec![state])).contains(words), "{words}");
+        }
+        let unchecked = ServiceState { newest: None, ..named("main", "main", None) };
+        assert!(page(&snapshot(vec![unchecked])).contains("<p class=\"age\"></p>"));
+    }
+
+    #[test]
+    fn more_than_twenty_services_can_be_searched() {
+        for (count, searchable) in [(0, false), (20, false), (21, true)] {
+            let services = (0..count).map(|n| named(&format!("s{n}"), "x", None)).collect();
+            assert_eq!(page(&snapshot(services)).contains("id=\"search\""), searchable, "{count}");
+        }
     }
 
     #[test]
     fn every_link_of_our_own_carries_the_base_path() {
         for base in ["", "/monitor"] {
-            let html = every_page(base, &snapshot(vec![failing(named("main", "main", None))])).concat();
+            let overall = [Overall::Operational, Overall::Partial, Overall::Major, Overall::Unknown];
+            let every_state = overall
+                .map(|overall| Snapshot { overall, ..snapshot(vec![failing(named("main", "main", None))]) });
+            let html = every_state.map(|snapshot| every_page(base, &snapshot).concat()).concat();
             let own = html
                 .split(" href=\"")
                 .chain(html.split(" src=\""))
@@ -467,8 +521,9 @@ mod tests {
             assert!(
                 !["onload=", "onclick=", "onerror=", "javascript:"].iter().any(|code| html.contains(code))
             );
+            assert_eq!(inline_script(&html), assets::EARLY);
             if !html.contains("Error 404.") {
-                assert_eq!(html.matches("<script").count(), 1);
+                assert_eq!(html.matches("<script").count(), 2);
                 assert!(html.contains("<script type=\"module\" src=\"/status/assets/status."));
             }
         }
@@ -506,20 +561,20 @@ mod tests {
         };
         assert_eq!(
             told(offline(failing.clone())),
-            "It could not be reached, since 12 Feb 2026, 16:00 UTC. Last online at 12 Feb 2026, 18:00 UTC."
+            "It could not be reached, since 16:00 UTC. Last online at 18:00 UTC."
         );
         let stale = ServiceState { stale: true, status: Status::Unknown, ..offline(failing.clone()) };
-        assert!(told(stale).starts_with("No data since 12 Feb 2026, 18:00 UTC; it was Offline then."));
+        assert!(told(stale).starts_with("No data since 18:00 UTC; it was Offline then."));
         let mut back = ServiceState { status: Status::Online, ..failing };
         Arc::make_mut(&mut back.past).outages[0].after = Some(at("2026-02-12T18:00:00Z"));
-        assert_eq!(told(back.clone()), "Online since 12 Feb 2026, 18:00 UTC.");
+        assert_eq!(told(back.clone()), "Online since 18:00 UTC.");
         let days = (0..90).map(|n| (snapshot(Vec::new()).today - 89 + n, [1, 0, 0, 0, 1])).collect();
         back.past = Arc::new(Past { days, ..Past::default() });
         assert_eq!(told(back.clone()), "No outage in 90 days.");
         back.past = Arc::default();
         assert_eq!(told(back.clone()), "", "nothing is known");
         let never = ServiceState { newest: None, last_online: None, status: Status::Unknown, ..back };
-        assert_eq!(told(never), "No check yet; the first is due at 12 Feb 2026, 20:00 UTC.");
+        assert_eq!(told(never), "No check yet; the first is due at 20:00 UTC.");
     }
 
     #[test]
@@ -548,6 +603,20 @@ mod tests {
         }
         assert_eq!(told.len(), 120);
         assert!(told.is_sorted_by(|a, b| a >= b));
+    }
+
+    fn inline_script(html: &str) -> &str {
+        html.split("<script>").nth(1).unwrap().split("</script>").next().unwrap()
+    }
+
+    #[test]
+    fn the_policy_names_the_script_that_stands_in_the_page_by_its_hash() {
+        let policy = site("x", "").policy;
+        for html in every_page("", &snapshot(vec![failing(named("main", "main", None))])) {
+            let digest = ring::digest::digest(&ring::digest::SHA256, inline_script(&html).as_bytes());
+            let source = format!("script-src 'self' 'sha256-{}';", BASE64_STANDARD.encode(digest));
+            assert!(policy.to_str().unwrap().contains(&source), "write {source}");
+        }
     }
 
     #[test]

@@ -1,219 +1,212 @@
-// Keeps the page fresh: asks for it again and puts what differs in place. All of it works without, in UTC.
-const $ = (id) => document.getElementById(id);
-const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-const EVERY = 300_000, AGAIN = 30_000, PATIENCE = 10_000, TOLD = 5;
-const NB = "\u00a0";
-const page = $("refresh").action;
+// Keeps the page fresh. All of it works without, in UTC.
+const $ = (id, page = document) => page.getElementById(id);
+const all = (selector, page = document) => [...page.querySelectorAll(selector)];
+const EVERY = 300_000, AGAIN = 30_000;
+const form = $("refresh");
 
-// The server's clock, carried on from its last word: the visitor's own may be days off.
-let server = Date.parse($("page").dataset.now);
-let at = performance.getEntriesByType("navigation")[0]?.responseStart ?? 0;
+// The server's clock, carried on: the visitor's own may be days off.
+let server = Date.parse($("page").dataset.now), at = 0;
 const now = () => server + performance.now() - at;
 function hear({ headers }) {
   const date = Date.parse(headers.get("date"));
   if (date) [server, at] = [date, performance.now()];
 }
 
-const format = (options) => {
-  const { format } = new Intl.DateTimeFormat("en-GB", { hourCycle: "h23", ...options });
-  return (instant) => format(instant);
+const format = (timeStyle, dateStyle) => new Intl.DateTimeFormat("en-GB", { dateStyle, timeStyle }).format;
+const day = format(undefined, "medium"), full = format("long", "medium");
+const as = {
+  clock: format("medium"),
+  stamp: format("medium", "medium"),
+  hm: format("short"),
+  moment: (instant) => (day(instant) === day(now()) ? as.hm : format("short", "medium"))(instant),
+  age(instant, element) {
+    const past = now() - instant;
+    return past <= -1000 ? `in ${length(-past)}` : element.closest("#next-check") ? "due now" : `${length(past)} ago`;
+  },
 };
-const hm = { hour: "2-digit", minute: "2-digit" }, hms = { ...hm, second: "2-digit" };
-const dmy = { day: "numeric", month: "short", year: "numeric" };
-const day = format(dmy), full = format({ ...dmy, ...hms, timeZoneName: "short" });
-const as = { clock: format(hms), stamp: format({ ...dmy, ...hms }), hm: format(hm) };
-const once = format({ ...dmy, ...hm });
-as.moment = (instant) => (day(instant) === day(now()) ? as.hm : once)(instant);
-const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
-
-const text = (element, words) => element.textContent === words || (element.textContent = words);
-function time(element) {
-  const instant = Date.parse(element.getAttribute("datetime"));
-  element.title = full(instant);
-  text(element, as[element.dataset.as](instant));
-}
 function length(ms) {
-  const s = Math.floor(ms / 1000), m = Math.floor(s / 60), h = Math.floor(m / 60), d = Math.floor(h / 24);
-  const two = (n, unit, rest, small) => n + NB + unit + (rest ? ` ${rest}${NB}${small}` : "");
+  const [s, m, h, d] = [1, 60, 3600, 86_400].map((size) => Math.floor(ms / 1000 / size));
+  const two = (n, unit, rest, small) => n + "\u00a0" + unit + (rest ? ` ${rest}\u00a0${small}` : "");
   return d ? two(d, d > 1 ? "days" : "day", h % 24, "h") : h ? two(h, "h", m % 60, "min") : m ? two(m, "min") : two(s, "s");
 }
-function ages(within = document) {
-  for (const element of all(".clock time", within)) {
-    const past = now() - Date.parse(element.dateTime), next = element.closest("#next-check");
-    text(element.nextSibling, past <= -1000 ? `in ${length(-past)}` : next ? "due now" : `${length(past)} ago`);
-  }
+function time(element) {
+  const instant = Date.parse(element.dateTime), words = as[element.dataset.as](instant, element);
+  element.title ||= full(instant);
+  if (element.textContent !== words) element.textContent = words;
+}
+const ages = () => all("[data-as=age]").forEach(time);
+
+// Makes a page that of this visitor.
+function dress(page) {
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  $("zone", page).textContent = `${timeZone} (${full(now()).split(" ").pop()}).`.replace("UTC (UTC)", "UTC");
+  all("time[datetime]", page).forEach(time);
+  for (const details of all("details", page)) details.open = $(details.id)?.open ?? details.open;
+  for (const strip of all(".strip", page)) put(strip, LAST);
+  seek(page);
+}
+// Hides what is not sought, until a link leads there.
+function seek(page) {
+  const found = $("found", page), sought = $("search")?.value.trim().toLowerCase() ?? "";
+  if (!found) return;
+  const cards = all(".card", page), shown = cards.filter((card) => {
+    const names = [card.closest(".group").dataset.name, card.id.slice(2), ...all("bdi", card).map((bdi) => bdi.textContent)];
+    const bears = names.join("\n").toLowerCase().includes(sought);
+    card.hidden = !bears && "until-found";
+    return bears && !(kept.only && card.dataset.status === "online");
+  });
+  found.textContent = shown[0] ? `${shown.length} of ${cards.length} services` : "No service matches";
+  $("only", page).checked = kept.only;
+}
+function keep(choice) {
+  Object.assign(kept, choice);
+  paint();
+  try { localStorage.status = JSON.stringify(kept); } catch {}
 }
 
-// A page from the server, with the visitor's time zone and the ages of things.
-function dress(body) {
-  const within = (id) => body.querySelector(`#${id}`);
-  text(within("zone"), timeZone === "UTC" ? "in UTC" : `in your time zone, ${timeZone} (${full(now()).split(" ").pop()})`);
-  within("by-hand").hidden = !(within("by-itself").hidden = false);
-  for (const element of all("time[datetime]", body)) time(element);
-  ages(body);
-  for (const strip of all(".strip", body)) slider(strip);
-}
-
-// A strip of days is one slider: each day in words, by mouse, finger and keyboard.
-const DAYS = 90, narrow = matchMedia("(max-width: 639px)");
-const firstDay = () => narrow.matches ? DAYS - 30 : 0;
-const date = format({ weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
-function slider(strip) {
-  strip.role = "slider";
-  strip.tabIndex = 0;
-  strip.ariaValueMin = firstDay();
-  strip.ariaValueMax = strip.ariaValueNow = DAYS - 1;
-  strip.ariaValueText = words(strip, DAYS - 1);
+// A strip of days is one slider, by mouse, finger and keyboard.
+const LAST = 89;
+function put(strip, day) {
+  const first = matchMedia("(max-width: 639px)").matches ? 60 : 0, ariaValueText = words(strip, day);
+  Object.assign(strip, { role: "slider", tabIndex: 0, ariaValueMin: first, ariaValueMax: LAST, ariaValueNow: day, ariaValueText });
 }
 function words({ dataset, firstChild }, day) {
-  const runs = dataset.checks.split(" ").map((run) => run.split("*").map(Number));
-  let end = 0;
-  const [checks] = runs.find(([, days = 1]) => day < (end += days));
-  const event = all(".b-slow, .b-out", firstChild).find((bar) => bar.getAttribute("d").startsWith(`M${day * 6 + 2} `));
+  const event = firstChild.querySelector(`[d^="M${day * 6 + 2} "]`);
   if (event) return event.textContent;
-  const told = checks ? `100% of ${checks.toLocaleString("en-US")}${NB}check${checks > 1 ? "s" : ""}, no outage` : "not measured";
-  return `${date((dataset.today - DAYS + 1 + day) * 86_400_000).replace(",", "")}: ${told}`;
+  let end = 0;
+  const [checks] = dataset.checks.split(" ").map((run) => run.split("*").map(Number)).find(([, days = 1]) => day < (end += days));
+  const of = checks ? `100% of ${checks.toLocaleString("en-US")}\u00a0check${checks > 1 ? "s" : ""}, no outage` : "not measured";
+  const date = new Date((dataset.today - LAST + day) * 86_400_000).toUTCString();
+  return `${date.slice(0, -18).replace(/, 0?/, " ")}: ${of}`;
 }
-// The day that is told: a mark below its bar, and a line below the strip.
-const line = Object.assign(document.createElement("p"), { className: "told" });
-const mark = document.createElementNS("http://www.w3.org/2000/svg", "path");
-mark.setAttribute("class", "mark");
+// The day that is told: a mark and a line.
 let told;
 function tell(strip, day) {
-  untell();
-  told = { id: strip.id, day: Math.min(DAYS - 1, Math.max(firstDay(), day)) };
-  strip.ariaValueNow = told.day;
-  line.textContent = strip.ariaValueText = words(strip, told.day);
-  mark.setAttribute("d", `M${told.day * 6 + 2} 29v3`);
-  strip.firstChild.append(mark);
-  strip.after(line);
-}
-function untell() {
-  mark.remove();
-  line.remove();
-  told = undefined;
+  told?.nextSibling.remove();
+  told?.firstChild.lastChild.remove();
+  told = strip;
+  if (!strip) return;
+  day = Math.min(LAST, Math.max(strip.ariaValueMin, day));
+  put(strip, day);
+  strip.firstChild.insertAdjacentHTML("beforeend", `<path class="mark" d="M${day * 6 + 2} 29v3"/>`);
+  strip.after(Object.assign(document.createElement("p"), { className: "told", textContent: strip.ariaValueText }));
 }
 function point({ target, clientX }) {
   const strip = target.closest?.(".strip");
-  if (!strip) return void (document.activeElement.matches(".strip") || untell());
+  if (!strip) return document.activeElement.matches(".strip") || tell();
   const { left, width } = strip.firstChild.getBoundingClientRect();
-  tell(strip, Math.floor((clientX - left) / width * DAYS));
-}
-function step(event) {
-  const strip = event.target.closest(".strip");
-  const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, Home: -DAYS, End: DAYS }[event.key];
-  if (!strip || !by) return;
-  event.preventDefault();
-  tell(strip, (told?.id === strip.id ? told.day : DAYS - 1) + by);
+  tell(strip, Math.floor((clientX - left) / width * 90));
 }
 
-// Makes one tree like another; what is alike stays, so that nothing is spoken, selected or focused anew. Elements
-// with an id are the same wherever they stand.
+// Makes one tree like another; what is alike stays: spoken, selected, focused.
 function morph(old, fresh) {
   if (old.isEqualNode(fresh)) return;
-  if (old.nodeType !== Node.ELEMENT_NODE) return void (old.data = fresh.data);
+  if (!old.attributes) return old.replaceWith(fresh);
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  const named = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+  for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
+  // What is gone goes first: the rest need not move.
+  for (const child of [...old.children]) if (child.id && !fresh.children.namedItem(child.id)) child.remove();
   let place = old.firstChild;
   for (const child of [...fresh.childNodes]) {
-    let same = child.id ? named.get(child.id) : place;
-    if (!same || same.nodeName !== child.nodeName || (same.id ?? "") !== (child.id ?? "")) same = undefined;
-    if (!same) old.insertBefore(child, place);
-    else {
-      if (same === place) place = place.nextSibling;
-      else old.insertBefore(same, place);
-      morph(same, child);
-    }
+    const same = child.id ? $(child.id) : place;
+    const alike = same?.parentNode === old && same.nodeName === child.nodeName && same.id === child.id;
+    if (alike && same === place) place = place.nextSibling;
+    else old.insertBefore(alike ? same : child, place);
+    if (alike) morph(same, child);
   }
-  while (place) {
-    const next = place.nextSibling;
-    place.remove();
-    place = next;
-  }
-}
-
-const states = () => new Map(all(".card").map((card) => [card.id, card.dataset.status]));
-function announce(before, overall) {
-  const changed = all(".card").filter((c) => before.has(c.id) && before.get(c.id) !== c.dataset.status);
-  const said = changed.length > TOLD ? [`${changed.length} services changed their state.`]
-    : changed.map((c) => `${c.querySelector("h3").textContent} is now ${c.querySelector(".state").textContent}.`);
-  if (overall !== $("hero").dataset.status) said.push(`${$("overall").textContent}.`);
-  if (said.length) $("said").textContent = said.join(" ");
+  while (place?.nextSibling) place.nextSibling.remove();
+  place?.remove();
 }
 
 function show(fresh) {
-  // Another version of this server: another script or style.
-  const parts = ({ head }) => all("[rel=stylesheet], script", head).map((part) => part.outerHTML).join();
-  if (parts(fresh) !== parts(document)) return location.reload();
-  const before = states(), overall = $("hero").dataset.status, held = document.activeElement, day = told;
-  untell();
-  for (const id of ["lost", "said"]) fresh.getElementById(id).replaceWith($(id).cloneNode(true));
-  dress(fresh.body);
+  // Another version of this server.
+  const has = ({ outerHTML }) => document.head.innerHTML.includes(outerHTML);
+  if (!all("[rel=stylesheet], script", fresh).every(has)) return location.reload();
+  const held = document.activeElement, strip = told, day = strip?.ariaValueNow;
+  tell();
+  dress(fresh);
+  // Only changes of state are said.
+  const changed = all(".card", fresh).filter(({ id, dataset }) => $(id) && $(id).dataset.status !== dataset.status);
+  const said = changed.length > 5 ? [`${changed.length} services changed their state.`]
+    : changed.map((c) => `${c.querySelector("h3").textContent} is now ${c.querySelector(".state").textContent}.`);
+  if ($("hero", fresh).dataset.status !== $("hero").dataset.status) said.push(`${$("overall", fresh).textContent}.`);
+  $("said", fresh).textContent = said.join(" ") || $("said").textContent;
   morph(document.body, fresh.body);
+  morph($("icon"), $("icon", fresh));
   document.title = fresh.title;
-  if (held !== document.activeElement && held !== document.body) $("again").focus({ preventScroll: true });
-  if (day && $(day.id)) tell($(day.id), day.day);
-  announce(before, overall);
+  if (held !== document.activeElement || !held.checkVisibility()) $("again").focus({ preventScroll: true });
+  if (strip?.isConnected) tell(strip, day);
 }
-let timer, soon, wanted = 0, tries = 0, busy = false;
-async function refresh() {
-  if (busy) return;
+let timer, wanted, wait;
+function again(delay) {
   clearTimeout(timer);
-  clearTimeout(soon);
-  soon = undefined;
-  busy = true;
-  $("refresh").ariaBusy = "true";
-  let lost = false;
+  timer = setTimeout(refresh, delay);
+}
+async function refresh() {
+  if (form.ariaBusy) return;
+  form.ariaBusy = "true";
+  let next = AGAIN;
   try {
-    const response = await fetch(page, { cache: "no-cache", signal: AbortSignal.timeout(PATIENCE) });
+    const response = await fetch(form.action, { cache: "no-cache", signal: AbortSignal.timeout(10_000) });
     if (!response.ok) throw response;
-    const html = await response.text();
     hear(response);
-    show(new DOMParser().parseFromString(html, "text/html"));
+    show(new DOMParser().parseFromString(await response.text(), "text/html"));
+    // A proxy may still hand out the old.
+    next = shown() < wanted ? Math.min(wait *= 2, EVERY) : EVERY;
   } catch {
-    lost = true;
-    const said = $("lost").querySelector("time");
-    said.dateTime = $("as-of").dateTime;
-    time(said);
+    $("lost").hidden = false;
   }
-  $("lost").hidden = !lost;
-  busy = false;
-  $("refresh").ariaBusy = null;
-  timer = setTimeout(refresh, lost ? AGAIN : EVERY);
-  // A proxy may still hand out the old.
-  if (!lost && shown() < wanted && tries < 5) later(1000 << tries++);
+  form.ariaBusy = null;
+  again(next);
 }
 
-// Changes are told as they happen; not everybody asks at the same instant.
+// Changes as they happen; not all ask at once.
 const shown = () => Date.parse($("as-of").dateTime);
-const later = (delay) => (soon ??= setTimeout(refresh, delay));
 function hearOf({ lastEventId }) {
-  [wanted, tries] = [Date.parse(lastEventId) || 0, 0];
-  if (shown() < wanted) later(Math.random() * 250);
+  [wanted, wait] = [Date.parse(lastEventId), 500];
+  if (shown() < wanted) again(Math.random() * 250);
 }
 function listen() {
-  const events = new EventSource(`${document.querySelector('link[type="application/json"]').href}/events`);
+  const events = new EventSource(new URL("../../api/status/events", import.meta.url));
   for (const name of ["hello", "change"]) events.addEventListener(name, hearOf);
   events.addEventListener("missed", refresh);
-  // Where it is refused for good: the page refreshes itself all the same.
+  // Refused for good.
   events.onerror = () => events.readyState === EventSource.CLOSED && setTimeout(listen, AGAIN);
 }
 
-dress(document.body);
-setInterval(() => ages(), 1000);
-$("refresh").addEventListener("submit", (event) => {
-  event.preventDefault();
-  refresh();
-});
-addEventListener("pointermove", point);
-addEventListener("pointerdown", point);
-addEventListener("keydown", step);
-addEventListener("focusin", ({ target }) => target.matches(".strip") && told?.id !== target.id && tell(target, DAYS - 1));
-addEventListener("focusout", ({ target }) => target.matches(".strip") && untell());
-addEventListener("online", refresh);
+const does = {
+  submit(event) {
+    event.preventDefault();
+    refresh();
+  },
+  input() {
+    keep({ theme: $("theme").value, only: $("only")?.checked ?? kept.only });
+    seek(document);
+  },
+  keydown(event) {
+    const { key, target } = event;
+    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, Home: -LAST, End: LAST }[key];
+    if (by && target.matches(".strip")) tell(target, +target.ariaValueNow + by);
+    else if (target.id === "search" && key === "Escape") {
+      target.value = "";
+      seek(document);
+    } else return;
+    event.preventDefault();
+  },
+  toggle: ({ target }) => target.dataset.name && keep({ closed: all("[data-name]:not([open])").map(({ dataset }) => dataset.name) }),
+  pointermove: point,
+  pointerdown: point,
+  focusin: ({ target }) => target.matches(".strip") && told !== target && tell(target, target.ariaValueNow),
+  focusout: () => tell(),
+  online: refresh,
+  pageshow: ({ persisted }) => persisted && refresh(),
+};
+for (const event in does) addEventListener(event, does[event], true);
+document.documentElement.dataset.script = "";
+$("theme").value = kept.theme ?? "";
+dress(document);
+setInterval(ages, 1000);
 if (window.EventSource) listen();
-addEventListener("pageshow", (event) => event.persisted && refresh());
-timer = setTimeout(refresh, EVERY);
-// The page may have been drawn long before it was asked for: ages count from when it was.
-fetch(page, { method: "HEAD", cache: "no-store" }).then(hear).then(() => ages()).catch(() => {});
+again(EVERY);
+// The page may have been drawn long ago.
+fetch(form.action, { method: "HEAD", cache: "no-store" }).then(hear).then(ages).catch(() => {});

@@ -51,15 +51,9 @@ impl Default for Accent {
 }
 
 impl Accent {
-    /// The tokens that override those of the style sheet, for themes that the system asks for and that a visitor chose.
+    /// What overrides the style sheet's.
     pub fn css(&self) -> String {
-        let Accent { dark, light } = self;
-        format!(
-            ":root, :root[data-theme=\"dark\"] {{ --accent: {dark}; }}\n\
-             @media (prefers-color-scheme: light) {{ :root {{ --accent: {light}; }} }}\n\
-             @media print {{ :root, :root[data-theme] {{ --accent: {light}; }} }}\n\
-             :root[data-theme=\"light\"] {{ --accent: {light}; }}\n"
-        )
+        format!(":root {{ --accent: light-dark({}, {}); }}\n", self.light, self.dark)
     }
 }
 
@@ -187,17 +181,20 @@ mod tests {
 
     #[test]
     fn backgrounds_and_the_built_in_accent_are_those_of_the_style_sheet() {
-        let (dark, rest) = STYLE.split_once("prefers-color-scheme: light").unwrap();
-        let light = rest.split("}").next().unwrap();
-        for (theme, tokens) in [(DARK, dark), (LIGHT, light)] {
-            let token = |name: &str| {
-                let value = tokens.split(&format!("--{name}: ")).nth(1).unwrap();
-                colour(value.split(';').next().unwrap())
-            };
-            assert_eq!(theme.backgrounds, [token("bg"), token("surface")]);
-            assert!(!tokens.contains("--accent") || token("accent") == Accent::default().dark);
-        }
-        assert!(dark.contains("--accent: "));
+        let token = |name: &str| {
+            let value = STYLE.split(&format!("--{name}: ")).nth(1).unwrap().split(';').next().unwrap();
+            match value
+                .strip_prefix("light-dark(")
+                .and_then(|pair| pair.trim_end_matches(')').split_once(", "))
+            {
+                Some((light, dark)) => [colour(light), colour(dark)],
+                None => [colour(value); 2],
+            }
+        };
+        let [bg, surface, accent] = ["bg", "surface", "accent"].map(token);
+        assert_eq!(LIGHT.backgrounds, [bg[0], surface[0]]);
+        assert_eq!(DARK.backgrounds, [bg[1], surface[1]]);
+        assert_eq!(accent, [Accent::default().light, Accent::default().dark]);
     }
 
     #[test]

@@ -51,8 +51,9 @@ enum End {
 }
 
 impl<'a> Item<'a> {
-    /// Of a service, as things stand at `now`.
-    pub(super) fn of(state: &'a ServiceState, outage: &Outage, now: DateTime<Utc>) -> Item<'a> {
+    /// Of a service, as things stand at `now`, on a page of `today`, in days since 1970.
+    pub(super) fn of(state: &'a ServiceState, outage: &Outage, today: i64, now: DateTime<Utc>) -> Item<'a> {
+        let between = |after, by, told| Between::of(after, by, told, today);
         Item {
             service: &state.service.id,
             name: &state.service.name,
@@ -60,12 +61,10 @@ impl<'a> Item<'a> {
             cause: words::cause(outage.status, outage.failure, None, &state.service),
             checks: words::checks(outage.checks),
             key: key(outage),
-            begin: Between::of(outage.before, outage.began, None),
+            begin: between(outage.before, outage.began, None),
             end: match outage.after {
-                Some(after) => {
-                    End::Over { between: Between::of(Some(outage.ended), after, Some(outage.began)) }
-                }
-                None if state.stale => End::Lost { since: Instant::of(outage.ended) },
+                Some(after) => End::Over { between: between(Some(outage.ended), after, Some(outage.began)) },
+                None if state.stale => End::Lost { since: Instant::of(outage.ended, today) },
                 None => End::Ongoing,
             },
             length: length(outage, state.stale, now),
@@ -95,11 +94,16 @@ pub(super) fn key(outage: &Outage) -> String {
 
 impl Between {
     /// `told`: an instant that was told with its date before this.
-    fn of(after: Option<DateTime<Utc>>, by: DateTime<Utc>, told: Option<DateTime<Utc>>) -> Between {
+    fn of(
+        after: Option<DateTime<Utc>>,
+        by: DateTime<Utc>,
+        told: Option<DateTime<Utc>>,
+        today: i64,
+    ) -> Between {
         let is_near = |instant: Option<DateTime<Utc>>| instant.is_some_and(|instant| by - instant < NEAR);
         Between {
-            after: after.map(Instant::of),
-            by: Instant::of(by),
+            after: after.map(|at| Instant::of(at, today)),
+            by: Instant::of(by, today),
             near: is_near(told),
             close: is_near(after),
         }
@@ -134,6 +138,8 @@ mod tests {
 
     use super::*;
     use crate::sample::{at, main};
+
+    const TODAY: i64 = 20_496;
 
     fn outage(before: Option<&str>, began: &str, ended: &str, after: Option<&str>) -> Outage {
         Outage {
@@ -174,13 +180,13 @@ mod tests {
         let now = at("2026-02-12T18:04:12Z");
         let open = outage(None, "2026-02-12T16:20:00Z", "2026-02-12T18:00:03Z", None);
         let mut state = main();
-        assert!(matches!(Item::of(&state, &open, now).end, End::Ongoing));
+        assert!(matches!(Item::of(&state, &open, TODAY, now).end, End::Ongoing));
         assert_eq!(
-            Item::of(&state, &open, now).summary().replace('\u{a0}', " "),
+            Item::of(&state, &open, TODAY, now).summary().replace('\u{a0}', " "),
             "asimonson.com: Slower than 5 s, from 12 Feb 2026, 16:20 UTC. It goes on: 1 h 44 min so far."
         );
         state.stale = true;
-        assert!(matches!(Item::of(&state, &open, now).end, End::Lost { .. }));
+        assert!(matches!(Item::of(&state, &open, TODAY, now).end, End::Lost { .. }));
     }
 
     #[test]
@@ -188,7 +194,7 @@ mod tests {
         let mut state = main();
         Arc::make_mut(&mut state.service).slow_after = Duration::from_millis(2_500);
         let slow = outage(None, "2026-02-12T16:20:00Z", "2026-02-12T16:20:00Z", None);
-        let item = Item::of(&state, &slow, slow.ended);
+        let item = Item::of(&state, &slow, TODAY, slow.ended);
         assert_eq!((&*item.cause, item.word()), ("Slower than 2.5\u{a0}s", "Degraded"));
         assert_eq!(item.key, "2026-02-12T16:20:00.000Z");
     }

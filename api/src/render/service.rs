@@ -73,6 +73,7 @@ enum Since {
 impl<'a> ServicePage<'a> {
     /// `charts`: what the database said of its response times.
     pub(super) fn of(
+        frame: Frame,
         snapshot: &'a Snapshot,
         state: &'a ServiceState,
         period: Period,
@@ -81,9 +82,10 @@ impl<'a> ServicePage<'a> {
     ) -> ServicePage<'a> {
         let (service, newest) = (state.service.as_ref(), state.newest.as_ref());
         let outages = &state.past.outages;
+        let instant = |at| Instant::of(at, snapshot.today);
         let chart = charts.ok().and_then(|charts| charts.iter().find(|chart| chart.period == period));
         ServicePage {
-            frame: Frame::of(snapshot, now),
+            frame,
             id: &service.id,
             name: &service.name,
             group: service.group.as_deref(),
@@ -94,9 +96,9 @@ impl<'a> ServicePage<'a> {
             response: newest.and_then(|newest| newest.response_time_ms).map(words::milliseconds),
             code: newest.and_then(|newest| newest.status_code).map(|code| code.to_string()),
             checks: words::checks(state.total_checks),
-            last_check: newest.map(|newest| Instant::of(newest.timestamp)),
-            next_check: snapshot.next_check.map(|_| Instant::of(service.next_turn(now))),
-            last_online: state.last_online.filter(|_| state.status != Status::Online).map(Instant::of),
+            last_check: newest.map(|newest| instant(newest.timestamp)),
+            next_check: snapshot.next_check.map(|_| instant(service.next_turn(now))),
+            last_online: state.last_online.filter(|_| state.status != Status::Online).map(instant),
             cadence: words::cadence(std::iter::once::<&Service>(service)),
             figures: figures(state, snapshot.today),
             strip: Strip::of(&state.past, snapshot.today, &service.name),
@@ -104,7 +106,12 @@ impl<'a> ServicePage<'a> {
             period: period.key(),
             chart: chart.map(|chart| Drawing::of(chart, service.slow_after)),
             busy: matches!(charts, Err(Unanswered::Busy)),
-            outages: outages.iter().rev().take(NEWEST).map(|outage| Item::of(state, outage, now)).collect(),
+            outages: outages
+                .iter()
+                .rev()
+                .take(NEWEST)
+                .map(|outage| Item::of(state, outage, snapshot.today, now))
+                .collect(),
             more: outages.len().saturating_sub(NEWEST),
         }
     }
@@ -113,17 +120,18 @@ impl<'a> ServicePage<'a> {
 impl Since {
     fn of(state: &ServiceState, today: i64) -> Since {
         let Some(newest) = &state.newest else { return Since::Unknown };
+        let instant = |at| Instant::of(at, today);
         let last = state.past.outages.last();
         match (state.status, last) {
             _ if state.stale => {
-                Since::Lost { at: Instant::of(newest.timestamp), was: words::state(newest.status) }
+                Since::Lost { at: instant(newest.timestamp), was: words::state(newest.status) }
             }
             (Status::Online, Some(Outage { after: Some(after), .. })) => {
-                Since::Online { at: Instant::of(*after) }
+                Since::Online { at: instant(*after) }
             }
             (Status::Online, None) if state.past.reaches_back(today) => Since::Always { days: STRIP_DAYS },
             (Status::Online, _) => Since::Unknown,
-            (_, Some(Outage { began, after: None, .. })) => Since::Failing { at: Instant::of(*began) },
+            (_, Some(Outage { began, after: None, .. })) => Since::Failing { at: instant(*began) },
             _ => Since::Unknown,
         }
     }
@@ -152,6 +160,7 @@ pub(super) struct OutagesPage<'a> {
 impl<'a> OutagesPage<'a> {
     /// Those of one service, or of all; those that began before `until`, where it is told, newest first.
     pub(super) fn of(
+        frame: Frame,
         snapshot: &'a Snapshot,
         only: Option<&'a ServiceState>,
         until: Option<DateTime<Utc>>,
@@ -168,13 +177,16 @@ impl<'a> OutagesPage<'a> {
         outages.sort_by_key(|(_, outage)| std::cmp::Reverse(outage.began));
         let older = cut(&mut outages);
         OutagesPage {
-            frame: Frame::of(snapshot, now),
+            frame,
             days: STRIP_DAYS,
             id: only.map(|state| state.service.id.as_str()),
             name: only.map(|state| state.service.name.as_str()),
-            until: until.map(Instant::of),
+            until: until.map(|at| Instant::of(at, snapshot.today)),
             query: query(only.map(|state| &*state.service.id), until),
-            outages: outages.into_iter().map(|(state, outage)| Item::of(state, outage, now)).collect(),
+            outages: outages
+                .into_iter()
+                .map(|(state, outage)| Item::of(state, outage, snapshot.today, now))
+                .collect(),
             total,
             older,
             ongoing,
@@ -212,6 +224,7 @@ pub(super) struct OutagePage<'a> {
 impl<'a> OutagePage<'a> {
     /// The outage that has a check at this instant, or nearly; `None` where there is none.
     pub(super) fn of(
+        frame: Frame,
         snapshot: &'a Snapshot,
         state: &'a ServiceState,
         at: DateTime<Utc>,
@@ -219,12 +232,7 @@ impl<'a> OutagePage<'a> {
     ) -> Option<OutagePage<'a>> {
         // The address tells milliseconds, the database microseconds.
         let holds = |outage: &&Outage| outage.began < at + TimeDelta::milliseconds(1) && at <= outage.ended;
-        let outage = Item::of(state, state.past.outages.iter().find(holds)?, now);
-        Some(OutagePage {
-            frame: Frame::of(snapshot, now),
-            summary: outage.summary(),
-            word: outage.word(),
-            outage,
-        })
+        let outage = Item::of(state, state.past.outages.iter().find(holds)?, snapshot.today, now);
+        Some(OutagePage { frame, summary: outage.summary(), word: outage.word(), outage })
     }
 }

@@ -3,19 +3,22 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::Serialize;
 use shared::{Service, Status};
 
 use super::history::{self, Spark, Strip};
 use crate::{
+    assets::Asset,
     facts::STRIP_DAYS,
     json,
-    snapshot::{Overall, ServiceState, Snapshot},
+    snapshot::{Overall, ServiceState, Snapshot, day_of},
     uptime::{Percent, Window},
     words,
 };
 
+/// With more services than this the page can be searched.
+const AT_A_GLANCE: usize = 20;
 /// How many affected services the banner names before it says how many more there are.
 const NAMED: usize = 8;
 /// Worst first, as counts are told.
@@ -31,6 +34,8 @@ pub(super) struct Frame {
     source: &'static str,
     silent_since: Option<Instant>,
     as_of: Instant,
+    /// The name of the asset that tells the state in the tab.
+    tab: String,
 }
 
 /// All that `page.html` names.
@@ -45,6 +50,7 @@ pub(super) struct Page<'a> {
     last_check: Option<Instant>,
     next_check: Option<Instant>,
     total: usize,
+    searchable: bool,
     pub(super) groups: Vec<Group<'a>>,
     states: [Word; 5],
     cadence: Option<String>,
@@ -60,6 +66,8 @@ pub(super) struct Instant {
     clock: String,
     minute: String,
     date: String,
+    /// Whether it is of the day of the page, so that its date need not be told.
+    today: bool,
 }
 
 /// The overall word, the state whose colour it bears, and its shape.
@@ -92,6 +100,8 @@ struct Affected<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Group<'a> {
+    /// The id of its first service.
+    id: &'a str,
     heading: Option<&'a str>,
     worst: &'static str,
     tally: String,
@@ -111,12 +121,20 @@ pub(super) struct Card<'a> {
     no_answer: bool,
     code: Option<String>,
     checks: String,
-    unchecked: bool,
+    /// When its newest check was; `None` before its first.
+    checked: Option<Moment>,
     reason: Option<String>,
     last: Option<Last>,
     strip: Strip,
     figures: [Figure; 5],
     spark: Option<Spark>,
+}
+
+/// An instant as short as can be, beside many others.
+#[derive(Serialize)]
+struct Moment {
+    iso: String,
+    short: String,
 }
 
 #[derive(Serialize)]
@@ -143,18 +161,20 @@ pub(super) struct Figure {
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn of(snapshot: &'a Snapshot, now: DateTime<Utc>) -> Page<'a> {
+    pub(super) fn of(frame: Frame, snapshot: &'a Snapshot) -> Page<'a> {
         let services = &snapshot.services;
         let affected = affected(services);
+        let instant = |at| Instant::of(at, snapshot.today);
         Page {
-            frame: Frame::of(snapshot, now),
+            frame,
             overall: Banner::of(snapshot.overall),
             tally: tally(&services.iter().map(|state| state.status).collect::<Vec<_>>()),
             affected_more: affected.len().saturating_sub(NAMED),
             affected: affected.into_iter().take(NAMED).collect(),
-            last_check: snapshot.last_check.map(Instant::of),
-            next_check: snapshot.next_check.map(Instant::of),
+            last_check: snapshot.last_check.map(instant),
+            next_check: snapshot.next_check.map(instant),
             total: services.len(),
+            searchable: services.len() > AT_A_GLANCE,
             groups: groups(services),
             states: [Status::Online, Status::Degraded, Status::Timeout, Status::Offline, Status::Unknown]
                 .map(Word::of),
@@ -166,28 +186,46 @@ impl<'a> Page<'a> {
 }
 
 impl Frame {
-    pub(super) fn of(snapshot: &Snapshot, now: DateTime<Utc>) -> Frame {
+    /// `icon`: that of the tab.
+    pub(super) fn of(snapshot: &Snapshot, icon: &Asset, now: DateTime<Utc>) -> Frame {
         Frame {
             now: json::instant(now),
             source: json::source(&snapshot.source),
-            silent_since: json::silent_since(&snapshot.source).map(Instant::of),
-            as_of: Instant::of(snapshot.as_of),
+            silent_since: json::silent_since(&snapshot.source).map(|at| Instant::of(at, snapshot.today)),
+            as_of: Instant::of(snapshot.as_of, snapshot.today),
+            tab: icon.name.clone(),
         }
     }
 }
 
 impl Instant {
-    pub(super) fn of(at: DateTime<Utc>) -> Instant {
+    /// `today`: the day of the page, in days since 1970.
+    pub(super) fn of(at: DateTime<Utc>, today: i64) -> Instant {
         Instant {
             iso: json::instant(at),
             clock: at.format("%H:%M:%S").to_string(),
             minute: at.format("%H:%M").to_string(),
             date: at.format("%-d %b %Y").to_string(),
+            today: day_of(at) == today,
         }
     }
 
     pub(super) fn minute_in_utc(&self) -> String {
         format!("{}, {} UTC", self.date, self.minute)
+    }
+}
+
+impl Moment {
+    /// To the minute, with as much of its date as differs from that of `today`, in days since 1970.
+    fn of(at: DateTime<Utc>, today: i64) -> Moment {
+        let this_year = |today: DateTime<Utc>| today.year() == at.year();
+        let this_year = DateTime::from_timestamp(today * 86_400, 0).is_some_and(this_year);
+        let form = match (day_of(at) == today, this_year) {
+            (true, _) => "%H:%M UTC",
+            (false, true) => "%-d %b, %H:%M",
+            (false, false) => "%-d %b %Y, %H:%M",
+        };
+        Moment { iso: json::instant(at), short: at.format(form).to_string() }
     }
 }
 
@@ -225,11 +263,12 @@ impl<'a> Card<'a> {
             // As text, since a template takes the number 0 for nothing.
             code: newest.and_then(|newest| newest.status_code).map(|code| code.to_string()),
             checks: words::checks(state.total_checks),
-            unchecked: newest.is_none(),
+            checked: newest.map(|newest| Moment::of(newest.timestamp, today)),
             reason: words::reason(state),
-            last: newest
-                .filter(|_| state.stale)
-                .map(|newest| Last { at: Instant::of(newest.timestamp), status: Word::of(newest.status) }),
+            last: newest.filter(|_| state.stale).map(|newest| Last {
+                at: Instant::of(newest.timestamp, today),
+                status: Word::of(newest.status),
+            }),
             strip: Strip::of(&state.past, today, &service.name),
             figures: figures(state, today),
             spark: Spark::of(&state.past, today),
@@ -337,6 +376,7 @@ impl<'a> Group<'a> {
         let counts = tally(&services.iter().map(|state| state.status).collect::<Vec<_>>());
         let told = counts.iter().map(|count| format!("{}\u{a0}{}", count.count, count.word));
         Group {
+            id: services.first().map_or("", |state| &state.service.id),
             heading: name.or((!alone).then_some(UNGROUPED)),
             worst: counts.first().map_or("unknown", |count| count.key),
             tally: told.collect::<Vec<_>>().join(", "),

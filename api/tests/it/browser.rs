@@ -56,6 +56,8 @@ pub(crate) struct Habits {
     pub(crate) clock_off_ms: i64,
     /// Other preferences of the visitor's system, such as `("forced-colors", "active")`.
     pub(crate) preferences: &'static [(&'static str, &'static str)],
+    /// Runs before anything of the page does.
+    pub(crate) first: &'static str,
 }
 
 impl Default for Habits {
@@ -68,6 +70,7 @@ impl Default for Habits {
             time_zone: "UTC",
             clock_off_ms: 0,
             preferences: &[],
+            first: "",
         }
     }
 }
@@ -120,9 +123,12 @@ impl Visitor {
         text.replace('\u{a0}', " ").trim().to_owned()
     }
 
-    /// Whether the first element of a selector takes any room.
+    /// Whether the first element of a selector takes any room, and no closed group holds it.
     pub(crate) fn sees(&self, selector: &str) -> bool {
-        self.eval(&format!("!!document.querySelector({selector:?})?.getClientRects().length"))
+        self.eval(&format!(
+            "(document.querySelector({selector:?})?.getClientRects().length > 0) && \
+             document.querySelector({selector:?}).checkVisibility()"
+        ))
     }
 
     /// Lets time pass for the page's timers.
@@ -133,6 +139,11 @@ impl Visitor {
     /// Presses a key, as in `Tab` or `Enter`.
     pub(crate) fn press(&self, key: &str) {
         self.tab.press_key(key).expect("a key");
+    }
+
+    /// Types a text where the focus is.
+    pub(crate) fn write(&self, text: &str) {
+        self.tab.type_str(text).expect("keys");
     }
 
     /// Clicks with the mouse.
@@ -160,6 +171,17 @@ impl Visitor {
         let features = std::iter::once(&scheme).chain(others).map(feature).collect();
         let media = Emulation::SetEmulatedMedia { media: None, features: Some(features) };
         self.tab.call_method(media).expect("the media");
+    }
+
+    /// The page as it would be printed.
+    pub(crate) fn print(&self) {
+        let media = Emulation::SetEmulatedMedia { media: Some("print".into()), features: None };
+        self.tab.call_method(media).expect("the media");
+    }
+
+    /// Loads the page anew, as it is remembered.
+    pub(crate) fn reload(&self) {
+        self.go(&self.eval::<String>("location.href.split('#')[0]"));
     }
 
     /// Another width of the window.
@@ -249,7 +271,8 @@ impl Visitor {
         self.tab.call_method(script).expect("a switch for scripts");
         let first = Page::AddScriptToEvaluateOnNewDocument {
             source: BEFORE_THE_PAGE.replace("CLOCK_OFF", &habits.clock_off_ms.to_string())
-                + if habits.live { "" } else { "delete window.EventSource;" },
+                + if habits.live { "" } else { "delete window.EventSource;" }
+                + habits.first,
             world_name: None,
             include_command_line_api: None,
             run_immediately: None,

@@ -132,7 +132,7 @@ fn other_services_come_and_go_in_place() {
     visitor.eval::<()>("document.querySelector('#refresh button').focus(), void (window.old = 1)");
     // One that stays under its heading, with nothing of the one before it in sight.
     visitor
-        .eval::<()>("(window.seen = document.getElementById('s-s3')).scrollIntoView(), void scrollBy(0, 40)");
+        .eval::<()>("(window.seen = document.getElementById('s-s9')).scrollIntoView(), void scrollBy(0, 40)");
     let place = "seen.getBoundingClientRect().top";
     let before: f64 = visitor.eval(place);
     for count in [21, 3] {
@@ -254,14 +254,15 @@ fn names_and_links_that_mean_harm_are_text() {
         visitor
             .eval::<bool>("[...document.querySelectorAll('.link[href]')].every((a) => a.rel === 'noopener')")
     );
-    assert_eq!(visitor.eval::<usize>("document.querySelectorAll('script, img').length"), 1);
+    assert_eq!(visitor.eval::<usize>("document.querySelectorAll('script, img').length"), 2);
     assert_eq!(visitor.troubles(), [""; 0]);
 }
 
 #[test]
 fn the_keyboard_alone_reaches_everything_and_sees_where_it_is() {
     let (site, visitor) = visit(&samples::unwell());
-    let expected: usize = visitor.eval("document.querySelectorAll('a[href], button, [tabindex]').length");
+    let expected: usize =
+        visitor.eval("document.querySelectorAll('a[href], button, select, summary, [tabindex]').length");
     let mut walked = Vec::new();
     for _ in 0..expected {
         visitor.press("Tab");
@@ -274,15 +275,14 @@ fn the_keyboard_alone_reaches_everything_and_sees_where_it_is() {
         );
         assert_eq!((outline.as_str(), inside), ("solid", true), "{walked:?}");
     }
-    assert_eq!(
-        walked[..5],
-        ["Skip to the content", "asimonson.com status", "Outages", "JSON", "git.asimonson.com"]
-    );
-    assert_eq!(walked[7..9], ["Refresh", "asimonson.com"]);
-    assert!(walked[9].starts_with("Visit"));
+    assert_eq!(walked[..4], ["Skip to the content", "asimonson.com status", "Outages", "JSON"]);
+    assert!(walked[4].starts_with("System"), "the themes: {walked:?}");
+    assert_eq!(walked[5], "git.asimonson.com");
+    assert_eq!(walked[8..10], ["Refresh", "asimonson.com"]);
+    assert!(walked[10].starts_with("Visit"));
 
     visitor.go(&site.url());
-    for _ in 0..8 {
+    for _ in 0..9 {
         visitor.press("Tab");
     }
     site.show(&samples::well());

@@ -160,6 +160,58 @@ fn a_day_with_an_event_is_told_as_its_bar_is() {
 }
 
 #[test]
+fn a_page_of_another_kind_is_kept_fresh_too() {
+    let site = Site::showing(samples::grouped());
+    let visitor = Visitor::open(&site.page("/services/git?period=30d"), &Habits::default());
+    assert!(!visitor.sees(".card, .group, #search"));
+    visitor.click("#days summary");
+    visitor.eval::<()>("document.querySelector('.strip').focus()");
+    assert!(visitor.text(".told").starts_with("Thu 12 Feb: "));
+    let well = samples::snapshot(
+        samples::grouped()
+            .services
+            .into_iter()
+            .map(|s| found(s, Status::Online, None, Some(7), Some(200)))
+            .collect(),
+    );
+    site.show(well);
+    visitor.wait(FIVE_MINUTES);
+    visitor.eventually("the refresh", "document.title.startsWith('Operational: git')");
+    assert!(visitor.eval::<bool>("document.querySelector('#days').open"), "what was opened stays open");
+    assert!(visitor.text(".told").starts_with("Thu 12 Feb: "));
+    assert_eq!(visitor.text("#said"), "Operational.");
+    let own = "/status/services/git?period=30d";
+    let asked = visitor.requests().iter().filter(|url| url.ends_with(own)).count();
+    assert_eq!(asked, 3, "the page, its clock, and the page again");
+    assert_eq!(visitor.troubles(), [""; 0]);
+}
+
+#[test]
+fn every_card_says_how_old_its_newest_check_is() {
+    let (_site, visitor) = visit(samples::grouped());
+    let ages = || {
+        visitor
+            .eval::<Vec<String>>("[...document.querySelectorAll('.card .age')].map((age) => age.innerText)")
+    };
+    let ages = || ages().iter().map(|age| age.replace(['\u{a0}', '\n'], " ")).collect::<Vec<_>>();
+    let [four, stale] = ["Checked 4 min ago", "Checked 1 day 20 h ago"];
+    assert_eq!(ages(), [four, four, four, stale, four, four, ""]);
+    visitor.wait(Duration::from_secs(240));
+    visitor.eventually(
+        "they move on",
+        "document.querySelector('#s-main .age').innerText.endsWith('8\\u00a0min ago')",
+    );
+    assert_eq!(
+        visitor.eval::<String>("document.querySelector('#s-main .age time').title"),
+        "12 Feb 2026, 18:00:03 UTC"
+    );
+
+    let (_site, visitor) = visit_as(samples::unwell(), &Habits { script: false, ..Habits::default() });
+    assert!(visitor.text("#s-main .age").ends_with("18:00 UTC"));
+    assert!(visitor.text("#s-pass .age").ends_with("10 Feb, 22:00"));
+}
+
+#[test]
 fn a_silent_monitor_is_told_at_once_and_since_when() {
     let (_site, visitor) = visit(samples::behind(Source::Silent { since: Some(ago(3_000)) }));
     assert_eq!(

@@ -43,12 +43,14 @@ fn the_page_wears_what_its_file_says_and_breaks_no_rule_of_its_policy() {
         ),
         [["Support", "https://support.example.com/"], ["Mail <us>", "mailto:help@example.com"]]
     );
-    let accent = "getComputedStyle(document.documentElement).getPropertyValue('--accent').trim()";
+    // As a ring around what has the focus.
+    visitor.press("Tab");
+    let accent = "getComputedStyle(document.activeElement).outlineColor";
     for (dark, chosen, colour) in [
-        (true, None, "#ff8800"),
-        (false, None, "#aa4400"),
-        (true, Some("light"), "#aa4400"),
-        (false, Some("dark"), "#ff8800"),
+        (true, None, "rgb(255, 136, 0)"),
+        (false, None, "rgb(170, 68, 0)"),
+        (true, Some("light"), "rgb(170, 68, 0)"),
+        (false, Some("dark"), "rgb(255, 136, 0)"),
     ] {
         visitor.prefer(dark, &[]);
         let chosen = chosen.map_or("delete d.theme".to_owned(), |theme: &str| format!("d.theme = {theme:?}"));
