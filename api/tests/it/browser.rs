@@ -74,7 +74,7 @@ impl Default for Habits {
 
 /// Somebody who looks at the page.
 pub(crate) struct Visitor {
-    tab: Arc<Tab>,
+    pub(crate) tab: Arc<Tab>,
     troubles: Arc<Mutex<Vec<String>>>,
     requests: Arc<Mutex<Vec<String>>>,
     /// Ends with the last visitor.
