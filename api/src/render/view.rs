@@ -9,7 +9,7 @@ use shared::{Service, Status};
 
 use super::history::{self, Spark, Strip};
 use crate::{
-    assets::Asset,
+    assets::{Asset, digest},
     facts::STRIP_DAYS,
     json,
     snapshot::{Overall, ServiceState, Snapshot, day_of},
@@ -100,8 +100,8 @@ struct Affected<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Group<'a> {
-    /// The id of its first service.
-    id: &'a str,
+    /// Another heading has another; what is under it may come and go.
+    id: String,
     heading: Option<&'a str>,
     worst: &'static str,
     tally: String,
@@ -376,7 +376,7 @@ impl<'a> Group<'a> {
         let counts = tally(&services.iter().map(|state| state.status).collect::<Vec<_>>());
         let told = counts.iter().map(|count| format!("{}\u{a0}{}", count.count, count.word));
         Group {
-            id: services.first().map_or("", |state| &state.service.id),
+            id: digest(name.unwrap_or_default().as_bytes()),
             heading: name.or((!alone).then_some(UNGROUPED)),
             worst: counts.first().map_or("unknown", |count| count.key),
             tally: told.collect::<Vec<_>>().join(", "),

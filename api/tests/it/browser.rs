@@ -77,7 +77,7 @@ impl Default for Habits {
 
 /// Somebody who looks at the page.
 pub(crate) struct Visitor {
-    tab: Arc<Tab>,
+    pub(crate) tab: Arc<Tab>,
     troubles: Arc<Mutex<Vec<String>>>,
     requests: Arc<Mutex<Vec<String>>>,
     /// Ends with the last visitor.
@@ -106,10 +106,26 @@ impl Visitor {
 
     /// What an expression gives in the page.
     pub(crate) fn eval<T: DeserializeOwned>(&self, expression: &str) -> T {
-        let json = format!("JSON.stringify(({expression}) ?? null)");
-        let answer = self.tab.evaluate(&json, false).unwrap_or_else(|error| panic!("{expression}: {error}"));
-        let text = answer.value.as_ref().and_then(|value| value.as_str()).unwrap_or("null");
-        serde_json::from_str(text).unwrap_or_else(|error| panic!("{expression} is {text}: {error}"))
+        self.json(&format!("JSON.stringify(({expression}) ?? null)"), false)
+    }
+
+    /// What a promise in the page comes to.
+    pub(crate) fn resolve<T: DeserializeOwned>(&self, promise: &str) -> T {
+        self.json(&format!("({promise}).then((value) => JSON.stringify(value ?? null))"), true)
+    }
+
+    fn json<T: DeserializeOwned>(&self, code: &str, wait: bool) -> T {
+        let answer = self.tab.evaluate(code, wait).unwrap_or_else(|error| panic!("{code}: {error}"));
+        let thrown = answer.description.as_deref().unwrap_or("null");
+        let text = answer.value.as_ref().and_then(|value| value.as_str()).unwrap_or(thrown);
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{code} is {text}: {error}"))
+    }
+
+    /// Runs a script as the devtools do, whatever the page's policy and the visitor's switch for scripts say.
+    pub(crate) fn run(&self, script: &str) {
+        let enable = Emulation::SetScriptExecutionDisabled { value: false };
+        self.tab.call_method(enable).expect("a switch for scripts");
+        self.tab.evaluate(script, false).expect("a script");
     }
 
     /// Waits until an expression holds in the page.

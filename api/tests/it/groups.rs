@@ -29,16 +29,16 @@ fn eventually_closed(visitor: &Visitor, names: &str) {
 #[test]
 fn a_group_says_its_worst_state_and_its_tally_while_it_is_closed() {
     let (_site, visitor) = visit(&Habits::default());
-    visitor.click("#g-main summary");
+    visitor.click("[data-name=Websites] summary");
     assert_eq!(
-        visitor.text("#g-main summary").replace('\n', " "),
+        visitor.text("[data-name=Websites] summary").replace('\n', " "),
         "Websites 1 offline, 1 degraded, 1 operational"
     );
     assert_eq!(
-        visitor.eval::<String>("document.querySelector('#g-main summary h2').textContent"),
+        visitor.eval::<String>("document.querySelector('[data-name=Websites] summary h2').textContent"),
         "Websites"
     );
-    assert!(visitor.sees("#g-main summary .dot.offline") && !visitor.sees("#s-main"));
+    assert!(visitor.sees("[data-name=Websites] summary .dot.offline") && !visitor.sees("#s-main"));
     visitor.photograph("groups-closed");
 }
 
@@ -46,9 +46,9 @@ fn a_group_says_its_worst_state_and_its_tally_while_it_is_closed() {
 fn groups_close_and_open_without_javascript() {
     let (_site, visitor) = visit(&Habits { script: false, ..Habits::default() });
     assert!(visitor.sees("#s-main"));
-    visitor.click("#g-main summary");
+    visitor.click("[data-name=Websites] summary");
     assert!(!visitor.sees("#s-main") && visitor.sees("#s-ssh"));
-    visitor.click("#g-main summary");
+    visitor.click("[data-name=Websites] summary");
     assert!(visitor.sees("#s-main"));
 }
 
@@ -56,13 +56,13 @@ fn groups_close_and_open_without_javascript() {
 fn a_closed_group_is_closed_at_the_next_visit_until_it_is_opened_again() {
     let (_site, visitor) = visit(&Habits::default());
     assert_eq!(open_groups(&visitor), ["Websites", "Infrastructure", "Other services"]);
-    visitor.eval::<()>("document.querySelector('#g-main summary').focus()");
+    visitor.eval::<()>("document.querySelector('[data-name=Websites] summary').focus()");
     visitor.press("Enter");
-    visitor.click("#g-backup summary");
+    visitor.click("[data-name='Other services'] summary");
     eventually_closed(&visitor, r#"["Websites","Other services"]"#);
     visitor.reload();
     assert_eq!(open_groups(&visitor), ["Infrastructure"]);
-    visitor.eval::<()>("document.querySelector('#g-main summary').focus()");
+    visitor.eval::<()>("document.querySelector('[data-name=Websites] summary').focus()");
     visitor.press("Enter");
     eventually_closed(&visitor, r#"["Other services"]"#);
     visitor.reload();
@@ -73,7 +73,7 @@ fn a_closed_group_is_closed_at_the_next_visit_until_it_is_opened_again() {
 #[test]
 fn a_refresh_in_place_opens_and_closes_nothing() {
     let (site, visitor) = visit(&Habits::default());
-    visitor.click("#g-main summary");
+    visitor.click("[data-name=Websites] summary");
     eventually_closed(&visitor, r#"["Websites"]"#);
     let mut fewer = samples::grouped().services;
     fewer.retain(|state| state.service.group.as_deref() != Some("Websites"));
@@ -86,7 +86,7 @@ fn a_refresh_in_place_opens_and_closes_nothing() {
         visitor.refresh();
         assert_eq!(open_groups(&visitor), open);
     }
-    visitor.click("#g-main summary");
+    visitor.click("[data-name=Websites] summary");
     eventually_closed(&visitor, "[]");
     visitor.refresh();
     assert_eq!(open_groups(&visitor).len(), 3);
@@ -96,20 +96,20 @@ fn a_refresh_in_place_opens_and_closes_nothing() {
 fn a_link_to_a_card_opens_its_group() {
     let (site, visitor) = visit(&Habits::default());
     let in_view = "(({ top, bottom }) => top >= 0 && bottom <= innerHeight)(document.querySelector('#s-git').getBoundingClientRect())";
-    visitor.click("#g-main summary");
+    visitor.click("[data-name=Websites] summary");
     eventually_closed(&visitor, r#"["Websites"]"#);
     visitor.go(&format!("{}?#s-git", site.url()));
-    visitor.eventually("the group is open", "document.querySelector('#g-main').open");
+    visitor.eventually("the group is open", "document.querySelector('[data-name=Websites]').open");
     visitor.eventually("the card is in view", in_view);
     visitor.refresh();
     assert!(open_groups(&visitor).contains(&"Websites".into()), "a refresh does not close it again");
 
-    visitor.click("#g-main summary");
+    visitor.click("[data-name=Websites] summary");
     eventually_closed(&visitor, r#"["Websites"]"#);
     visitor.reload();
     visitor.eval::<()>("document.querySelector('#affected a').focus()");
     visitor.press("Enter");
-    visitor.eventually("the group is open", "document.querySelector('#g-main').open");
+    visitor.eventually("the group is open", "document.querySelector('[data-name=Websites]').open");
     visitor.eventually("the card is in view", in_view);
     eventually_closed(&visitor, "[]");
 }
@@ -129,7 +129,7 @@ fn storage_that_is_shut_or_holds_junk_is_no_trouble() {
     ] {
         let (_site, visitor) = visit(&Habits { first, ..Habits::default() });
         assert_eq!(open_groups(&visitor).len(), 3, "{first}");
-        visitor.click("#g-main summary");
+        visitor.click("[data-name=Websites] summary");
         visitor.refresh();
         assert_eq!(open_groups(&visitor), ["Infrastructure", "Other services"], "{first}");
         assert_eq!(visitor.text("#last-check"), "18:00:03\n4 min ago");
@@ -141,7 +141,7 @@ fn storage_that_is_shut_or_holds_junk_is_no_trouble() {
 fn paper_shows_closed_groups_too() {
     for script in [true, false] {
         let (_site, visitor) = visit(&Habits { script, ..Habits::default() });
-        visitor.click("#g-main summary");
+        visitor.click("[data-name=Websites] summary");
         assert!(!visitor.sees("#s-main"));
         visitor.print();
         assert!(visitor.sees("#s-main") && !visitor.sees("#theme"));

@@ -2,6 +2,7 @@
 // A test writes what the api reads.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod accessible;
 mod api;
 mod browser;
 mod clients;

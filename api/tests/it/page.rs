@@ -132,7 +132,7 @@ fn other_services_come_and_go_in_place() {
     visitor.eval::<()>("document.querySelector('#refresh button').focus(), void (window.old = 1)");
     // One that stays under its heading, with nothing of the one before it in sight.
     visitor
-        .eval::<()>("(window.seen = document.getElementById('s-s9')).scrollIntoView(), void scrollBy(0, 40)");
+        .eval::<()>("(window.seen = document.getElementById('s-s2')).scrollIntoView(), void scrollBy(0, 40)");
     let place = "seen.getBoundingClientRect().top";
     let before: f64 = visitor.eval(place);
     for count in [21, 3] {

@@ -102,7 +102,7 @@ fn cards_are_found_by_name_link_id_and_group_as_one_types() {
 #[test]
 fn what_is_found_in_a_closed_group_is_seen_and_the_group_stays_closed_after() {
     let (_site, visitor) = visit(&Habits::default());
-    visitor.click("#g-s0 summary");
+    visitor.click("[data-name='Region 1'] summary");
     assert_eq!(cards(&visitor).len(), 32);
     search(&visitor, "service-003");
     assert_eq!(cards(&visitor), ["s-s3"]);

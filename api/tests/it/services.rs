@@ -27,13 +27,13 @@ fn site() -> Site {
 }
 
 fn open(site: &Site, below: &str, habits: &Habits) -> Visitor {
-    Visitor::open(&site.page(below), habits)
+    Visitor::open(&site.at(below), habits)
 }
 
 #[test]
 fn a_service_page_tells_its_state_its_figures_and_its_outages() {
     let site = site();
-    let visitor = open(&site, "/services/files", &Habits::default());
+    let visitor = open(&site, "/status/services/files", &Habits::default());
     assert_eq!(
         visitor.eval::<String>("document.title"),
         "Degraded: files.asimonson.com – asimonson.com status"
@@ -54,10 +54,10 @@ fn a_service_page_tells_its_state_its_figures_and_its_outages() {
 fn the_main_pages_are_photographed() {
     let site = site();
     for (name, below) in [
-        ("service", "/services/files"),
-        ("service-day", "/services/git?period=24h"),
-        ("outages", "/outages"),
-        ("outages-of-one", "/outages?service=git"),
+        ("service", "/status/services/files"),
+        ("service-day", "/status/services/git?period=24h"),
+        ("outages", "/status/outages"),
+        ("outages-of-one", "/status/outages?service=git"),
     ] {
         let visitor = open(&site, below, &Habits::default());
         for (width, dark) in

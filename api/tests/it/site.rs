@@ -59,12 +59,12 @@ impl Site {
 
     /// The address of the page.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/status", self.address)
+        self.at("/status")
     }
 
-    /// The address of a page below `/status`, such as `/outages`.
-    pub(crate) fn page(&self, below: &str) -> String {
-        format!("{}{below}", self.url())
+    /// The address of a path.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     /// Shows another snapshot from now on.

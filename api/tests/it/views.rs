@@ -162,7 +162,7 @@ fn a_day_with_an_event_is_told_as_its_bar_is() {
 #[test]
 fn a_page_of_another_kind_is_kept_fresh_too() {
     let site = Site::showing(samples::grouped());
-    let visitor = Visitor::open(&site.page("/services/git?period=30d"), &Habits::default());
+    let visitor = Visitor::open(&site.at("/status/services/git?period=30d"), &Habits::default());
     assert!(!visitor.sees(".card, .group, #search"));
     visitor.click("#days summary");
     visitor.eval::<()>("document.querySelector('.strip').focus()");
