@@ -1,0 +1,1 @@
+//! What the image and compose.yaml promise.
