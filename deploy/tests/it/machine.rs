@@ -25,8 +25,8 @@ const BOOT: &str = r#"
     for unit in postgresql nginx caddy pgbouncer; do
         ln -sf /dev/null "$1/root/etc/systemd/system/$unit.service"
     done
-    exec systemd-nspawn --quiet --register=no --keep-unit --private-network --directory="$1/root" \
-        --bind-ro="$2:/mnt/deploy" --bind-ro="$3:/mnt/packages" --boot --unit=basic.target"#;
+    exec systemd-nspawn --quiet --register=no --keep-unit --link-journal=no --private-network --directory="$1/root" \
+        --bind-ro="$2:/mnt/deploy" --bind-ro="$3:/mnt/packages" --boot -- --unit=basic.target"#;
 
 /// A machine that runs.
 pub(crate) struct Machine {
@@ -47,17 +47,20 @@ impl Machine {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let packages = packages();
         let folder = tempfile::tempdir().unwrap();
+        let log = tempfile::NamedTempFile::new().unwrap();
         let container = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "setpriv", "--pdeathsig", "KILL"])
             .args(["bash", "-c", BOOT, "boot"])
             .args([folder.path(), &root().join("deploy"), packages])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(log.reopen().unwrap())
             .spawn()
             .unwrap();
         let mut machine = Machine { container, leader: 0, folder, _one: one };
         eventually("the container starts", || {
-            assert!(machine.container.try_wait().unwrap().is_none(), "systemd-nspawn ended, see above");
+            let ended = machine.container.try_wait().unwrap();
+            assert!(ended.is_none(), "systemd-nspawn ended: {}", fs::read_to_string(&log).unwrap());
             machine.leader = child_of(machine.container.id()).unwrap_or(0);
             machine.leader != 0
         });
@@ -121,7 +124,11 @@ impl Machine {
 impl Drop for Machine {
     /// Without any order: nothing of it is kept. With its first process every other ends, and so do its mounts.
     fn drop(&mut self) {
-        Command::new("kill").args(["-s", "KILL", &self.leader.to_string()]).status().ok();
+        match self.leader {
+            // Never process 0: that is whoever asks.
+            0 => self.container.kill().ok(),
+            leader => Command::new("kill").args(["-s", "KILL", &leader.to_string()]).status().ok().map(drop),
+        };
         self.container.wait().ok();
         let folder = self.folder.path();
         assert!(fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none()), "a mount stayed");
