@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path, process::Command};
 
+use shared::testing::{Database, shared_cluster};
+
 use crate::packages::{printed, root, unpacked};
 
 fn text(file: &str) -> String {
@@ -174,4 +176,37 @@ fn caddy_takes_the_proxy_of_compose_where_it_is_installed() {
             Err(_) => println!("caddy is not installed: its Caddyfile was not tried"),
         }
     }
+}
+
+#[test]
+fn the_database_gives_each_role_the_password_of_its_url_or_says_why_not() {
+    let (database, secrets) = (Database::empty(), tempfile::tempdir().unwrap());
+    let mut client = database.connect();
+    client.batch_execute("CREATE ROLE status_prober LOGIN; CREATE ROLE status_api LOGIN").unwrap();
+    let folder = Command::new(root().join("deploy/postgres")).arg("find").output().unwrap().stdout;
+    let path = format!("{}:{}", String::from_utf8(folder).unwrap().trim(), std::env::var("PATH").unwrap());
+    // The address of the cluster is the folder of its socket.
+    let socket: String = client.query_one("SHOW unix_socket_directories", &[]).unwrap().get(0);
+    let socket =
+        format!("/proc/{}/{}", shared_cluster().postmaster(), socket.trim_start_matches("/proc/self/"));
+    let mut set = |of_the_api: &str| {
+        let url =
+            |role: &str, password: &str| format!("postgresql://{role}:{password}@database:5432/status\n");
+        fs::write(secrets.path().join("prober-database-url"), url("status_prober", "abc123")).unwrap();
+        fs::write(secrets.path().join("api-database-url"), url("status_api", of_the_api)).unwrap();
+        let mut script = Command::new(root().join("deploy/container/passwords"));
+        script.arg(secrets.path()).envs([
+            ("PATH", &*path),
+            ("PGHOST", &socket),
+            ("POSTGRES_DB", &database.name),
+        ]);
+        let output = script.output().unwrap();
+        let rows = "SELECT count(DISTINCT rolpassword) FROM pg_authid WHERE rolname IN ('status_prober', 'status_api')";
+        let passwords: i64 = client.query_one(rows, &[]).unwrap().get(0);
+        (output.status.success(), passwords, String::from_utf8(output.stderr).unwrap())
+    };
+    let (done, _, said) = set("it's");
+    assert!(!done && said.contains("letters and digits"), "{said}");
+    assert!(!said.contains("it's"), "{said}");
+    assert_eq!(set("def456"), (true, 2, String::new()));
 }
