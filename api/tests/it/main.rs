@@ -4,6 +4,7 @@
 
 mod accessible;
 mod api;
+mod attacks;
 mod browser;
 mod clients;
 mod contract;
