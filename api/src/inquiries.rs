@@ -79,7 +79,7 @@ impl Inquiries {
     /// The response times of a service whose checks are at this revision.
     ///
     /// # Errors
-    /// Why there is no answer: after [`PATIENCE`] at the latest.
+    /// Why there is no answer, after three seconds at the latest.
     pub async fn response_times(
         &self,
         service: Arc<Service>,

@@ -89,3 +89,23 @@ fn no_arrow_leads_between_the_programs_or_out_of_shared() {
         }
     }
 }
+
+#[test]
+fn every_warning_is_explained_in_the_manual() {
+    let manual = fs::read_to_string(root().join("deploy/README.md")).unwrap();
+    let mut unexplained = Vec::new();
+    for (path, text) in ["prober/src", "api/src", "shared/src"].into_iter().flat_map(sources) {
+        let calls = ["log::warn!(", "log::error!("].into_iter().flat_map(|call| text.split(call).skip(1));
+        for call in calls {
+            // A string goes on in the next line after a backslash.
+            let message = call.split('"').nth(1).unwrap_or_default();
+            let message: String = message.split("\\\n").map(str::trim_start).collect();
+            let said = message.split(['{', '}']).step_by(2).max_by_key(|part| part.len()).unwrap_or_default();
+            let said = said.trim_matches([' ', ':', ';', ',', '.']);
+            if said.len() > 12 && !manual.contains(said) {
+                unexplained.push(format!("{path}: {said}"));
+            }
+        }
+    }
+    assert!(unexplained.is_empty(), "deploy/README.md does not say what these mean: {unexplained:#?}");
+}
