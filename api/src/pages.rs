@@ -13,7 +13,7 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     body::Body,
-    inquiries::{Inquiries, Unanswered},
+    inquiries::{Charts, Inquiries, Unanswered},
     publish::Published,
     render::{Asked, Renderer},
 };
@@ -33,6 +33,8 @@ pub enum NotDrawn {
     /// It can't be rendered, which the tests rule out.
     Failed(String),
 }
+
+type Answer = Result<Arc<Charts>, Unanswered>;
 
 /// Draws pages.
 #[derive(Debug)]
@@ -64,18 +66,9 @@ impl Pages {
         if let Some(body) = self.kept(&published, &asked) {
             return Ok(body);
         }
-        let (id, needs_charts) = match &asked {
-            Asked::Service(id, _) => (Some(id), true),
-            Asked::Outages(id, _) => (id.as_ref(), false),
-            Asked::Outage(id, _) => (Some(id), false),
-        };
-        let service = match id {
-            Some(id) => Some(published.snapshot.service(id).ok_or(NotDrawn::NothingThere)?),
-            None => None,
-        };
-        let charts = match service.filter(|_| needs_charts) {
-            Some(state) => self.inquiries.response_times(Arc::clone(&state.service), state.revision).await,
-            None => Err(Unanswered::Away),
+        let charts = match &asked {
+            Asked::Service(id, _) => Some(self.charts(&published, id).await?),
+            _ => None,
         };
         let turn = timeout(PATIENCE, self.turn.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(NotDrawn::Busy) };
@@ -83,22 +76,38 @@ impl Pages {
         if let Some(body) = self.kept(&published, &asked) {
             return Ok(body);
         }
-        let (renderer, of, what) = (Arc::clone(&self.renderer), Arc::clone(&published), asked.clone());
-        let lasts = charts.is_ok() || !needs_charts;
-        let drawn = block(move || {
-            let charts = charts.as_deref().map_err(|unanswered| *unanswered);
-            renderer.asked(&of.snapshot, &what, charts, Utc::now()).map(|html| html.map(Body::new))
-        });
-        let body = match drawn.await {
-            Ok(Ok(Some(body))) => body,
-            Ok(Ok(None)) => return Err(NotDrawn::NothingThere),
-            Ok(Err(error)) => return Err(NotDrawn::Failed(error.to_string())),
-            Err(_) => return Err(NotDrawn::Busy),
-        };
-        if lasts {
+        let body = self.render(&published, &asked, charts.clone()).await?;
+        // What could not be read now may be read the next time.
+        if !matches!(charts, Some(Err(_))) {
             self.keep(&published, asked, body.clone());
         }
         Ok(body)
+    }
+
+    async fn charts(&self, published: &Published, id: &str) -> Result<Answer, NotDrawn> {
+        let state = published.snapshot.service(id).ok_or(NotDrawn::NothingThere)?;
+        Ok(self.inquiries.response_times(Arc::clone(&state.service), state.revision).await)
+    }
+
+    /// Where it keeps nobody waiting who asks for something else.
+    async fn render(
+        &self,
+        published: &Arc<Published>,
+        asked: &Asked,
+        charts: Option<Answer>,
+    ) -> Result<Body, NotDrawn> {
+        let (renderer, published, asked) = (Arc::clone(&self.renderer), Arc::clone(published), asked.clone());
+        let drawn = block(move || {
+            let charts =
+                charts.as_ref().map_or(Err(Unanswered::Away), |told| told.as_deref().map_err(|why| *why));
+            renderer.asked(&published.snapshot, &asked, charts, Utc::now()).map(|html| html.map(Body::new))
+        });
+        match drawn.await {
+            Ok(Ok(Some(body))) => Ok(body),
+            Ok(Ok(None)) => Err(NotDrawn::NothingThere),
+            Ok(Err(error)) => Err(NotDrawn::Failed(error.to_string())),
+            Err(_) => Err(NotDrawn::Busy),
+        }
     }
 
     fn kept(&self, published: &Arc<Published>, asked: &Asked) -> Option<Body> {
@@ -120,6 +129,7 @@ impl Pages {
 }
 
 impl Kept {
+    /// Its place in memory is taken as long as this one is remembered, whoever else has let go of it.
     fn is_of(&self, published: &Arc<Published>) -> bool {
         std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(published))
     }

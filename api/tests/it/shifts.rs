@@ -127,3 +127,18 @@ fn nothing_moves_as_ages_grow() {
         }
     }
 }
+
+#[test]
+fn the_first_paint_waits_for_no_script() {
+    let site = Site::showing(samples::many(50));
+    let visitor = Visitor::open(&site.at("/nowhere"), &Habits::default());
+    site.keep_the_script();
+    visitor.tab.navigate_to(&site.url()).expect("an answer");
+    visitor.eventually(
+        "all of it is painted",
+        "document.querySelectorAll('.card').length === 50 && \
+         performance.getEntriesByName('first-contentful-paint').length === 1",
+    );
+    assert_eq!(visitor.eval::<String>("document.readyState"), "interactive", "the script is still awaited");
+    assert!(!visitor.eval::<bool>("'script' in document.documentElement.dataset"), "and has not run");
+}

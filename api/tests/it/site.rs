@@ -2,9 +2,12 @@
 //! It serves what the real one serves (`render`, `json`, `assets`), and its clock stands still.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use api::{
@@ -24,6 +27,7 @@ use crate::samples;
 pub(crate) struct Site {
     address: SocketAddr,
     shown: Arc<Mutex<Shown>>,
+    keeps_the_script: Arc<AtomicBool>,
 }
 
 /// What is shown, and when its page was drawn.
@@ -47,14 +51,20 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let shown = Arc::new(Mutex::new(Shown(snapshot, drawn_at)));
-        let site = Site { address, shown: Arc::clone(&shown) };
+        let keeps = Arc::new(AtomicBool::new(false));
+        let site = Site { address, shown: Arc::clone(&shown), keeps_the_script: Arc::clone(&keeps) };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (made, shown) = (made.clone(), Arc::clone(&shown));
-                std::thread::spawn(move || answer(&stream, &made, &shown));
+                let (made, shown, keeps) = (made.clone(), Arc::clone(&shown), Arc::clone(&keeps));
+                std::thread::spawn(move || answer(&stream, &made, &shown, &keeps));
             }
         });
         site
+    }
+
+    /// From now on whoever asks for the script gets no answer.
+    pub(crate) fn keep_the_script(&self) {
+        self.keeps_the_script.store(true, Ordering::Relaxed);
     }
 
     /// The address of the page.
@@ -73,11 +83,16 @@ impl Site {
     }
 }
 
-fn answer(mut stream: &TcpStream, site: &site::Site, shown: &Mutex<Shown>) {
+fn answer(mut stream: &TcpStream, site: &site::Site, shown: &Mutex<Shown>, keeps_the_script: &AtomicBool) {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.take_while(|line| !line.is_empty()).for_each(drop);
     let path = request.split(' ').nth(1).unwrap_or_default();
+    if path.ends_with(".js") && keeps_the_script.load(Ordering::Relaxed) {
+        // Until the visitor is gone.
+        drop(stream.read(&mut [0]));
+        return;
+    }
     let shown = shown.lock().expect("no test panics here").clone();
     let (status, content_type, body) = content(path, site, &shown);
     let date = samples::now().format("%a, %d %b %Y %H:%M:%S GMT");
