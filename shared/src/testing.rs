@@ -348,8 +348,17 @@ impl Log {
 
 /// A port of 127.0.0.1 that nobody listens on now.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its number").port()
+    /// Below those that the system gives out by itself: there nobody takes one by chance before it is used.
+    const PORTS: std::ops::Range<u32> = 15_000..32_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    // Another process begins elsewhere, and each port is given once.
+    let first = std::process::id().wrapping_mul(61);
+    let next = || {
+        first.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start) + PORTS.start
+    };
+    let ports = std::iter::repeat_with(next).take(1_000).filter_map(|port| u16::try_from(port).ok());
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.into_iter().find(free).expect("a free port")
 }
 
 /// Waits until `condition` holds, looking every 10 ms, for at most a minute; then the test fails with `what`.
