@@ -51,7 +51,7 @@ pub struct Latest {
     readiness: Mutex<Readiness>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Readiness {
     last_read: Option<Instant>,
     reason: String,
@@ -95,15 +95,8 @@ impl Latest {
         }
     }
 
-    fn heard(&self, news: &News) {
-        let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
-        match news {
-            News::Read(_) => {
-                *readiness =
-                    Readiness { last_read: Some(Instant::now()), reason: "it does not answer".into() }
-            }
-            News::Failed(reason) => readiness.reason.clone_from(reason),
-        }
+    fn is_ready(&self, readiness: Readiness) {
+        *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = readiness;
     }
 }
 
@@ -111,6 +104,7 @@ impl Latest {
 pub struct Publisher {
     renderer: Arc<Renderer>,
     known: Known,
+    readiness: Readiness,
     shown: Arc<Snapshot>,
     shown_at: DateTime<Utc>,
     told_at: Instant,
@@ -129,13 +123,15 @@ impl Publisher {
             Known::Unconfigured => "DATABASE_URL is not set",
             _ => "the database was not read yet",
         };
+        let readiness = Readiness { last_read: None, reason: reason.into() };
         let latest = Latest {
             events: Events::default(),
             published: ArcSwap::from_pointee(render(&renderer, &shown, now)?),
-            readiness: Mutex::new(Readiness { last_read: None, reason: reason.into() }),
+            readiness: Mutex::new(readiness.clone()),
         };
         Ok(Publisher {
             renderer,
+            readiness,
             known,
             shown,
             shown_at: now,
@@ -157,6 +153,8 @@ impl Publisher {
                 return;
             }
             self.publish(Utc::now());
+            // Not before what was read is what visitors get.
+            self.latest.is_ready(self.readiness.clone());
         }
     }
 
@@ -183,9 +181,13 @@ impl Publisher {
     }
 
     fn hear(&mut self, news: News) {
-        self.latest.heard(&news);
-        if let News::Read(reading) = news {
-            self.known = Known::Reading(reading);
+        match news {
+            News::Read(reading) => {
+                let last_read = Some(Instant::now());
+                self.readiness = Readiness { last_read, reason: "it does not answer".into() };
+                self.known = Known::Reading(reading);
+            }
+            News::Failed(reason) => self.readiness.reason = reason,
         }
     }
 
