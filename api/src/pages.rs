@@ -134,3 +134,37 @@ impl Kept {
         std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(published))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        look::Look,
+        response_times::Period,
+        sample::{main, snapshot},
+        site::Site,
+    };
+
+    #[tokio::test]
+    async fn a_page_that_lacks_its_chart_is_not_kept_and_others_are() {
+        let renderer = Arc::new(Renderer::new(&Site::new(None, "", Look::default())).unwrap());
+        let pages = Pages::new(renderer, Inquiries::unanswered());
+        let published = || {
+            let (page, status) = (Body::new("page"), Body::new("{}"));
+            Arc::new(Published {
+                page,
+                status,
+                as_of: String::new(),
+                snapshot: Arc::new(snapshot(vec![main()])),
+            })
+        };
+        let (first, next) = (published(), published());
+        let service = Asked::Service("main".into(), Period::Week);
+        let outages = Asked::Outages(None, None);
+        pages.draw(Arc::clone(&first), service.clone()).await.unwrap();
+        assert!(pages.kept(&first, &service).is_none(), "the next one may have it");
+        pages.draw(Arc::clone(&first), outages.clone()).await.unwrap();
+        assert!(pages.kept(&first, &outages).is_some());
+        assert!(pages.kept(&next, &outages).is_none(), "what is published by then is something else");
+    }
+}
