@@ -17,7 +17,8 @@ use shared::testing::{eventually, root};
 use tempfile::TempDir;
 
 /// Runs before the page's own script: timers of a second or more wait for [`Visitor::wait`] instead of the clock,
-/// what the policy forbids is noted, and the visitor's own clock is wrong by `CLOCK_OFF` milliseconds.
+/// questions without an answer are counted, what the policy forbids is noted, and the visitor's own clock is wrong by
+/// `CLOCK_OFF` milliseconds.
 const BEFORE_THE_PAGE: &str = r#"{
     const [later, never, elapsed, RealDate] = [setTimeout, clearTimeout, performance.now.bind(performance), Date];
     const waiting = new Map();
@@ -31,6 +32,14 @@ const BEFORE_THE_PAGE: &str = r#"{
         for (const [id, { call, due }] of waiting) {
             if (due <= passed && waiting.delete(id)) call();
         }
+    };
+    const ask = fetch;
+    window.asking = 0;
+    window.fetch = (...of) => {
+        const answer = ask(...of), over = () => later(() => asking--);
+        asking++;
+        answer.then(over, over);
+        return answer;
     };
     window.forbidden = [];
     addEventListener("securitypolicyviolation", (event) =>
@@ -147,8 +156,9 @@ impl Visitor {
         ))
     }
 
-    /// Lets time pass for the page's timers.
+    /// Lets time pass for the page's timers, once what the page has asked for is there.
     pub(crate) fn wait(&self, time: Duration) {
+        self.eventually("the answers", "asking === 0");
         self.eval::<()>(&format!("void pass({})", time.as_millis()));
     }
 
