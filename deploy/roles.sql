@@ -17,15 +17,25 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 ALTER ROLE status_api SET default_transaction_read_only = on;
 ALTER ROLE status_api SET statement_timeout = '30s';
 ALTER ROLE status_api SET idle_in_transaction_session_timeout = '60s';
+-- An api holds two connections; another limit that somebody chose stays. The prober bounds its own statements, which in a
+-- migration may take long, and has no limit: whoever else is connected, there must be room for the one who records.
+SELECT 'ALTER ROLE status_api CONNECTION LIMIT 50'
+FROM pg_roles WHERE rolname = 'status_api' AND rolconnlimit = -1
+\gexec
 
 -- Who is no superuser gives tables away, and default rights, only as a member.
 SELECT 'GRANT status_prober TO CURRENT_USER'
 WHERE NOT pg_has_role(current_user, 'status_prober', 'MEMBER')
 \gexec
 
--- Nobody else creates anything here. In a database that is shared with other programs, look at these two lines first.
+-- Nobody else creates anything here. In a database that is shared with other programs, look at these lines first.
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database())
+\gexec
+
+-- (Large objects may be made by everybody, until a superuser says otherwise.)
+SELECT 'REVOKE EXECUTE ON FUNCTION lo_create(OID), lo_creat(INTEGER), lo_from_bytea(OID, BYTEA) FROM PUBLIC'
+FROM pg_roles WHERE rolname = current_user AND rolsuper
 \gexec
 
 SELECT format('GRANT CONNECT ON DATABASE %I TO status_prober, status_api', current_database())

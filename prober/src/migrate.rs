@@ -10,16 +10,19 @@ use postgres::{Client, Error, types::Type};
 use refinery::{Migration, Runner};
 use shared::database::explain;
 
-/// In order; a file that was released never changes.
-const MIGRATIONS: [(&str, &str); 5] = [
-    ("V1__service_checks", include_str!("../../migrations/0001_service_checks.sql")),
-    ("V2__services", include_str!("../../migrations/0002_services.sql")),
-    ("V3__statistics", include_str!("../../migrations/0003_statistics.sql")),
+/// In order; a file that was released never changes. Before each the oldest version of the schema whose programs can
+/// still work once it is applied: its own where it takes something away, an older one where it only adds.
+const MIGRATIONS: [(i32, &str, &str); 6] = [
+    (1, "V1__service_checks", include_str!("../../migrations/0001_service_checks.sql")),
+    (2, "V2__services", include_str!("../../migrations/0002_services.sql")),
+    (3, "V3__statistics", include_str!("../../migrations/0003_statistics.sql")),
     (
+        4,
         "V4__distributions_and_retention",
         include_str!("../../migrations/0004_distributions_and_retention.sql"),
     ),
-    ("V5__packed_history", include_str!("../../migrations/0005_packed_history.sql")),
+    (5, "V5__packed_history", include_str!("../../migrations/0005_packed_history.sql")),
+    (5, "V6__closed_functions", include_str!("../../migrations/0006_closed_functions.sql")),
 ];
 const HISTORY: &str = "status_migrations";
 
@@ -57,6 +60,24 @@ const SCHEMAS: &str = "
       AND (oid = to_regclass('service_checks') OR to_regclass('service_checks') IS NULL)";
 
 const CURRENT_SCHEMA: &str = "SELECT quote_ident(current_schema())";
+
+// The column is younger than the table; a migration that says nothing is for its own programs alone.
+const APPLIED: &str = "
+    SELECT max(version), max(COALESCE((to_jsonb(m) ->> 'oldest_program')::int, version)) FROM status_migrations m";
+
+// The table is altered only where it must be: somebody may be reading it for long (pg_dump).
+const SAY_WHO_CAN_WORK: &str = "
+    DO $$
+    BEGIN
+        IF NOT EXISTS (SELECT FROM pg_attribute
+                       WHERE attrelid = 'status_migrations'::regclass AND attname = 'oldest_program') THEN
+            ALTER TABLE status_migrations ADD COLUMN oldest_program INTEGER;
+        END IF;
+    END
+    $$;
+    UPDATE status_migrations m SET oldest_program = known.oldest
+    FROM unnest('{{OLDEST}}'::int[]) WITH ORDINALITY AS known(oldest, version)
+    WHERE m.version = known.version AND m.oldest_program IS DISTINCT FROM known.oldest";
 
 const COLUMNS: &str = "
     SELECT attname::text, format_type(atttypid, NULL), relkind = 'p'
@@ -98,7 +119,7 @@ const NARROW_IDS: &str = "
 /// with the schema of `service_checks`.
 ///
 /// # Errors
-/// One line for people: a schema newer than this program, a table that is not what it should be, or what the
+/// One line for people: a schema that this program is too old for, a table that is not what it should be, or what the
 /// database said.
 pub fn bring_up_to_date(client: &mut Client) -> Result<(), String> {
     let failed = |what: &'static str| move |error: Error| format!("{what}: {}", explain(&error));
@@ -107,15 +128,17 @@ pub fn bring_up_to_date(client: &mut Client) -> Result<(), String> {
     client
         .batch_execute(&format!("SET search_path = {schema}, pg_temp"))
         .map_err(failed("choosing the schema"))?;
-    take_lock(client)?;
+    if !take_lock(client)? {
+        return Ok(());
+    }
     let changed = change(client);
     // An unlock that fails means that the session is gone, and the lock with it.
     client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK_KEY, Type::INT8)]).ok();
     changed
 }
 
-/// Whether the schema is the one that this program knows; changes nothing but the session's `search_path`, as
-/// [`bring_up_to_date`] does.
+/// Whether the schema is the one that this program knows, or a newer one that it can work with; changes nothing but the
+/// session's `search_path`, as [`bring_up_to_date`] does.
 ///
 /// # Errors
 /// One line for people.
@@ -123,8 +146,12 @@ pub fn is_up_to_date(client: &mut Client) -> Result<bool, String> {
     let failed = |error: Error| format!("looking at the schema: {}", explain(&error));
     let schema = find_schema(client).map_err(failed)??;
     client.batch_execute(&format!("SET search_path = {schema}, pg_temp")).map_err(failed)?;
-    let applied = applied_version(client).map_err(failed)?;
-    Ok(applied.is_some_and(|applied| usize::try_from(applied) == Ok(MIGRATIONS.len())))
+    can_work(client).map_err(failed)
+}
+
+fn can_work(client: &mut Client) -> Result<bool, Error> {
+    Ok(applied(client)?
+        .is_some_and(|applied| applied.version >= known() && applied.oldest_program <= known()))
 }
 
 /// Where `service_checks` is; there may be no other of that name.
@@ -145,14 +172,18 @@ fn find_schema(client: &mut Client) -> Result<Result<String, String>, Error> {
     })
 }
 
-fn take_lock(client: &mut Client) -> Result<(), String> {
+/// `false` where there is no need: who holds the lock keeps nobody from a schema that is as it should be.
+fn take_lock(client: &mut Client) -> Result<bool, String> {
     let failed = |error: Error| format!("waiting for the lock of the schema: {}", explain(&error));
     let end = Instant::now() + PATIENCE_WITH_ANOTHER;
     let mut said = false;
     loop {
         let taken = client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK_KEY, Type::INT8)]);
         if taken.and_then(|row| row.try_get::<_, bool>(0)).map_err(failed)? {
-            return Ok(());
+            return Ok(true);
+        }
+        if can_work(client).map_err(failed)? {
+            return Ok(false);
         }
         if Instant::now() > end {
             return Err(
@@ -176,7 +207,7 @@ fn change(client: &mut Client) -> Result<(), String> {
                 .into(),
         );
     }
-    let adopting = !columns.is_empty() && applied_version(client).map_err(failed)?.is_none();
+    let adopting = !columns.is_empty() && applied(client).map_err(failed)?.is_none();
     check_columns(&columns)?;
     apply(client)?;
     client
@@ -225,32 +256,64 @@ fn check_columns(columns: &[(String, String)]) -> Result<(), String> {
     ))
 }
 
-fn applied_version(client: &mut Client) -> Result<Option<i32>, Error> {
+/// How far the schema is.
+struct Applied {
+    version: i32,
+    /// A program that knows this version, or a newer one, can work with it.
+    oldest_program: i32,
+}
+
+/// `None` before the first migration.
+fn applied(client: &mut Client) -> Result<Option<Applied>, Error> {
     let exists = "SELECT to_regclass($1) IS NOT NULL";
     if !client.query_typed_one(exists, &[(&HISTORY, Type::TEXT)])?.try_get::<_, bool>(0)? {
         return Ok(None);
     }
-    client.query_typed_one(&format!("SELECT max(version) FROM {HISTORY}"), &[])?.try_get(0)
+    let row = client.query_typed_one(APPLIED, &[])?;
+    let (version, oldest): (Option<i32>, Option<i32>) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(version.zip(oldest).map(|(version, oldest_program)| Applied { version, oldest_program }))
+}
+
+/// The version of the schema that this program makes.
+fn known() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
 fn apply(client: &mut Client) -> Result<(), String> {
-    let migrations: Vec<Migration> = MIGRATIONS
-        .iter()
-        .map(|(name, sql)| Migration::unapplied(name, sql))
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
-    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
-    match applied_version(client).map_err(|error| explain(&error))? {
-        Some(applied) if applied > known => {
+    let failed = |error: Error| format!("bringing the schema up to date: {}", explain(&error));
+    let (known, this) = (known(), env!("CARGO_PKG_VERSION"));
+    match applied(client).map_err(failed)? {
+        Some(Applied { version, oldest_program }) if oldest_program > known => {
             return Err(format!(
-                "the schema is at version {applied}, and this status-prober {} knows it up to {known}: \
-                 upgrade the prober (the checks that are there stay as they are)",
-                env!("CARGO_PKG_VERSION")
+                "the schema is at version {version}, which needs a program that knows version {oldest_program}, and \
+                 this status-prober {this} knows it up to {known}: upgrade the prober (the checks that are there stay \
+                 as they are)"
             ));
         }
-        Some(applied) if applied == known => return Ok(()),
-        applied => log::info!("bringing the schema from version {} to {known}", applied.unwrap_or(0)),
+        Some(Applied { version, oldest_program }) if version > known => {
+            log::info!(
+                "the schema is at version {version}, and this status-prober {this} knows it up to {known}: it goes on, \
+                 as every program can that knows version {oldest_program}"
+            );
+            return Ok(());
+        }
+        Some(Applied { version, .. }) if version == known => {}
+        applied => {
+            let from = applied.map_or(0, |applied| applied.version);
+            log::info!("bringing the schema from version {from} to {known}");
+            run_migrations(client)?;
+        }
     }
+    let oldest = MIGRATIONS.map(|(oldest, ..)| oldest.to_string()).join(",");
+    client.batch_execute(&SAY_WHO_CAN_WORK.replace("{{OLDEST}}", &format!("{{{oldest}}}"))).map_err(failed)
+}
+
+fn run_migrations(client: &mut Client) -> Result<(), String> {
+    let migrations: Vec<Migration> = MIGRATIONS
+        .iter()
+        .map(|(_, name, sql)| Migration::unapplied(name, sql))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
     // All or nothing: refinery by itself would commit a migration before its entry in the history.
     let mut runner = Runner::new(&migrations).set_grouped(true);
     runner.set_migration_table_name(HISTORY);

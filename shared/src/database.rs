@@ -23,6 +23,8 @@ use postgres::{
 };
 use url::form_urlencoded;
 
+use crate::printable::printable;
+
 pub use explain::explain;
 use tls::Verify;
 
@@ -95,6 +97,10 @@ impl Database {
             return Err(Malformed(format!("does not begin with postgresql://; {FORM}")));
         }
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        // What follows the first is read as a host, or as the folder of a socket, and shown.
+        if address.matches('@').count() > 1 {
+            return Err(Malformed(format!("is malformed; {FORM}")));
+        }
         let mut options = form_urlencoded::Serializer::new(String::new());
         let (mut mode, mut root_certificates, mut by_system) = ("prefer".to_owned(), None, false);
         // A plus is a plus here, not a space as in forms.
@@ -206,12 +212,14 @@ impl fmt::Display for Database {
             let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
             let comma = if n > 0 { "," } else { "" };
             match host {
-                Host::Tcp(name) => write!(f, "{comma}{name}:{port}")?,
-                Host::Unix(folder) => write!(f, "{comma}{}/.s.PGSQL.{port}", folder.display())?,
+                Host::Tcp(name) => write!(f, "{comma}{}:{port}", printable(name))?,
+                Host::Unix(folder) => {
+                    write!(f, "{comma}{}/.s.PGSQL.{port}", printable(&folder.to_string_lossy()))?;
+                }
             }
         }
         match self.config.get_dbname() {
-            Some(name) => write!(f, ", database {name}"),
+            Some(name) => write!(f, ", database {}", printable(name)),
             None => Ok(()),
         }
     }
@@ -247,6 +255,9 @@ mod tests {
             "postgresql://u@h:s3cret/db",
             "postgresql://u@h/db?sslmode=s3cret",
             "postgresql://u@h/db?s3cret=1",
+            "postgresql://u:p@s3cret@h/db",
+            "postgresql://u:p@%2Fs3cret@h/db",
+            "postgresql://u:p@%2Fs3cret,h@h/db",
         ] {
             let message = parse(url).unwrap_err().to_string();
             assert!(message.starts_with("DATABASE_URL ") && message.contains("; write "), "{message}");

@@ -28,6 +28,22 @@ fn a_malformed_database_url_is_explained_without_a_part_of_it() {
 }
 
 #[test]
+fn what_a_database_url_holds_reaches_nobody_raw_and_a_password_with_an_at_sign_in_no_part() {
+    let url = Database::empty().url;
+    for control in [format!("{url}%1B%5B31m%07"), "postgresql:///db%1B?host=/tmp/%07nowhere".into()] {
+        let api = Api::start(Some(&control), &[]);
+        let said =
+            api.logged("database: ") + &api.logged("reading from ") + api.get("/readyz").body.trim_end();
+        assert!(!said.contains(char::is_control), "{said:?}");
+    }
+    for secret in ["p@s3cret@127.0.0.1:1/db", "p@%2Fs3cret@127.0.0.1:1/db"] {
+        let api = Api::start(Some(&format!("postgresql://anna:{secret}")), &[]);
+        let said = api.logged("DATABASE_URL is malformed; write ") + &api.get("/readyz").body;
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
 fn an_empty_database_is_served_and_filled_without_a_restart() {
     let database = Database::empty();
     let api = Api::start(Some(&database.url), &[]);

@@ -70,7 +70,7 @@ fn tables_off_the_search_path_of_the_reader_are_found() {
 }
 
 /// Runs `deploy/roles.sql` as an operator does.
-fn apply_roles(url: &str) {
+pub(crate) fn apply_roles(url: &str) {
     let output =
         Command::new("psql").arg(url).arg("-Xqf").arg(root().join("deploy/roles.sql")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use shared::testing::{Database, ORIGINAL, eventually};
+use shared::testing::{Database, Log, ORIGINAL, eventually};
 use tempfile::TempDir;
 
 use crate::{
@@ -25,10 +25,11 @@ use crate::{
 /// The status-prober that was built beside this status-api.
 pub(crate) struct Prober {
     child: Child,
+    log: Log,
     _folder: TempDir,
 }
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_status-api")).with_file_name("status-prober");
     assert!(path.exists(), "{} is missing: run the tests of the whole workspace", path.display());
     path
@@ -39,16 +40,29 @@ impl Prober {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("services.toml");
         std::fs::write(&file, services).unwrap();
-        let child = Command::new(program())
+        let mut child = Command::new(program())
             .args(["run", "--config"])
             .arg(file)
             .env_clear()
             .env("DATABASE_URL", database_url)
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        Prober { child, _folder: folder }
+        let log = Log::of(child.stderr.take().unwrap());
+        Prober { child, log, _folder: folder }
+    }
+
+    /// The first line of its log that contains `text`.
+    pub(crate) fn logged(&self, text: &str) -> String {
+        self.log.line_with(text)
+    }
+
+    /// Ends it in order, with everything recorded; gives its log.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(self.child.wait().unwrap().success());
+        self.log.to_the_end()
     }
 }
 
@@ -60,13 +74,30 @@ impl Drop for Prober {
 }
 
 pub(crate) fn migrate_by_program(database_url: &str) {
+    assert_eq!(try_to_migrate(database_url), Ok(()));
+}
+
+/// What it complains about, where it does.
+pub(crate) fn try_to_migrate(database_url: &str) -> Result<(), String> {
     let output = Command::new(program())
         .arg("migrate")
         .env_clear()
         .env("DATABASE_URL", database_url)
         .output()
         .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if output.status.success() { Ok(()) } else { Err(said) }
+}
+
+/// All that a database holds.
+pub(crate) fn dump(url: &str) -> Vec<String> {
+    let output = Command::new("pg_dump").arg(url).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // Newer ones frame it with a word made up each time.
+    let lines =
+        text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
+    lines.map(str::to_owned).collect()
 }
 
 /// A server that answers every request with 200 and counts them.
@@ -86,7 +117,7 @@ fn counting_server() -> (String, Arc<AtomicUsize>) {
     (url, seen)
 }
 
-fn services_file(interval: &str, services: &[(&str, &str)]) -> String {
+pub(crate) fn services_file(interval: &str, services: &[(&str, &str)]) -> String {
     let mut text = format!("interval = \"{interval}\"\ntimeout = \"500ms\"\nretries = 0\n");
     for (id, url) in services {
         write!(text, "[[services]]\nid = \"{id}\"\nname = \"{id}\"\nurl = \"{url}\"\n").unwrap();

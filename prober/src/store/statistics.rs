@@ -167,6 +167,13 @@ const COUNT_TOTALS: &str = "
         offline = EXCLUDED.offline, total = EXCLUDED.total,
         revision = t.revision + 1, corrected = t.revision + 1";
 
+// A restore of the checks alone leaves the sequence behind their ids, and they would be given twice.
+const MOVE_IDS_ON: &str = "
+    SELECT setval(sequence, highest)
+    FROM (SELECT pg_get_serial_sequence('service_checks', 'id')::regclass AS sequence,
+                 (SELECT max(id) FROM service_checks) AS highest) AS ids
+    WHERE highest > COALESCE(pg_sequence_last_value(sequence), 0)";
+
 const SAY_SO: &str = "SELECT pg_notify('status_changed', '')";
 
 const COUNTED: &str = "
@@ -392,13 +399,13 @@ pub struct Recounted {
 }
 
 /// Rebuilds rollups and totals from the raw checks and what retention kept of others, in one transaction that writers
-/// wait for and readers do not; readers are told. Response times are summarised anew afterwards, by upkeep.
+/// wait for and readers do not, and lets new ids begin after those that are there; readers are told. Response times are summarised anew afterwards, by upkeep.
 ///
 /// # Errors
 /// Those of the database; then nothing changed.
 pub fn recount(client: &mut Client) -> Result<Recounted, Error> {
     let mut transaction = client.transaction()?;
-    for step in [LOCK_OUT_WRITERS, FORGET_ROLLUPS, COUNT_HOURS, COUNT_TOTALS, SAY_SO] {
+    for step in [LOCK_OUT_WRITERS, FORGET_ROLLUPS, COUNT_HOURS, COUNT_TOTALS, MOVE_IDS_ON, SAY_SO] {
         transaction.batch_execute(step)?;
     }
     let counted = transaction.query_typed_one(COUNTED, &[])?;

@@ -116,6 +116,39 @@ fn migrate_needs_a_database_and_says_so() {
 }
 
 #[test]
+fn what_a_database_url_holds_reaches_nobody_raw_and_a_password_with_an_at_sign_in_no_part() {
+    let setup = Setup::every_second(&[("main", "http://localhost/")]);
+    let url = shared::testing::Database::empty().url;
+    for control in [
+        format!("{url}%1B%5B31m%0A%07"),
+        url.replacen("postgres@", "no%1Bbody@", 1),
+        "postgresql:///db%1B?host=/tmp/%07nowhere".into(),
+        "postgresql://no\u{1b}where.invalid/db".into(),
+        "postgresql://localhost/db?sslmode=verify-full&sslrootcert=/tmp/%1Bno.pem".into(),
+    ] {
+        let output = setup.command(&["migrate"]).env("DATABASE_URL", &control).output().unwrap();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(said.lines().count(), 1, "{said:?}");
+        let mut daemon = setup.start(Some(&control));
+        daemon.logged("database: ");
+        daemon.kill();
+        let log = daemon.rest_of_log().concat();
+        let shown = said.trim_end().to_owned() + &log;
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+    }
+    for secret in ["p@s3cret@127.0.0.1:1/db", "p@%2Fs3cret@127.0.0.1:1/db", "p@s3cret,127.0.0.1:1@h/db"] {
+        let secret = format!("postgresql://anna:{secret}");
+        let output = setup.command(&["migrate"]).env("DATABASE_URL", &secret).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let mut daemon = setup.start(Some(&secret));
+        daemon.logged("nothing is recorded until a restart");
+        daemon.kill();
+        let said = format!("{}{}", text(&output.stderr), daemon.rest_of_log().concat());
+        assert!(said.contains("DATABASE_URL is malformed; write ") && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
 fn migrate_brings_an_empty_database_up_to_date_and_does_so_again_without_harm() {
     let database = shared::testing::Database::empty();
     let setup = Setup::every_second(&[("main", "http://localhost/")]);

@@ -1,7 +1,7 @@
 //! The schema: new, adopted, shared by many probers, and newer than the program.
 
 use postgres::Client;
-use prober::migrate::{TABLES, bring_up_to_date};
+use prober::migrate::{TABLES, bring_up_to_date, is_up_to_date};
 use shared::testing::{Database, ORIGINAL};
 
 /// Its history.
@@ -210,6 +210,79 @@ fn a_schema_newer_than_the_program_is_refused_and_left_alone() {
         refused.contains("the schema is at version 99") && refused.contains("upgrade the prober"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_newer_schema_is_worked_with_where_each_of_its_migrations_allows_it() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    let migrated =
+        "INSERT INTO status_migrations SELECT max(version) + 1, 'future', '', '', $1 FROM status_migrations";
+    for expanding in [2, 6] {
+        client.execute(migrated, &[&expanding]).unwrap();
+        bring_up_to_date(&mut client).unwrap();
+        assert_eq!(is_up_to_date(&mut client), Ok(true));
+    }
+    client.execute(migrated, &[&9]).unwrap();
+    let refused = bring_up_to_date(&mut client).unwrap_err();
+    assert!(
+        refused.contains("the schema is at version 9, which needs a program that knows version 9"),
+        "{refused}"
+    );
+    assert_eq!(is_up_to_date(&mut client), Ok(false));
+}
+
+#[test]
+fn who_can_work_with_a_migration_is_said_for_those_that_were_applied_before_it_was() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    client.batch_execute("ALTER TABLE status_migrations DROP COLUMN oldest_program").unwrap();
+    assert_eq!(is_up_to_date(&mut client), Ok(true));
+    bring_up_to_date(&mut client).unwrap();
+    let said = "SELECT string_agg(oldest_program::text, ' ' ORDER BY version) FROM status_migrations";
+    assert_eq!(one(&mut client, said), "1 2 3 4 5 5");
+}
+
+#[test]
+fn neither_a_dump_of_every_table_nor_who_holds_the_lock_keeps_a_program_from_a_schema_that_is_there() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    let mut other = database.connect();
+    other.batch_execute(&format!("BEGIN; LOCK TABLE {} IN ACCESS SHARE MODE", TABLES.join(", "))).unwrap();
+    bring_up_to_date(&mut client).unwrap();
+    other.query("SELECT pg_advisory_lock($1)", &[&0x7374_6174_7573_i64]).unwrap();
+    bring_up_to_date(&mut client).unwrap();
+}
+
+#[test]
+fn who_may_make_tables_of_his_own_can_have_nothing_counted() {
+    let database = Database::empty();
+    let mut client = database.connect();
+    bring_up_to_date(&mut client).unwrap();
+    let role = database.create_role();
+    client
+        .batch_execute(&format!(
+            "SET ROLE {role}; CREATE TEMP TABLE forged (service_id TEXT, timestamp TIMESTAMPTZ, status TEXT)"
+        ))
+        .unwrap();
+    for (kind, referencing) in [
+        ("insert", "NEW TABLE AS added"),
+        ("update", "NEW TABLE AS added OLD TABLE AS removed"),
+        ("delete", "OLD TABLE AS removed"),
+    ] {
+        let hang = format!(
+            "CREATE TRIGGER t AFTER {kind} ON forged REFERENCING {referencing}
+             FOR EACH STATEMENT EXECUTE FUNCTION status_count_{kind}()"
+        );
+        let refused = client.batch_execute(&hang).unwrap_err();
+        assert_eq!(refused.code(), Some(&postgres::error::SqlState::INSUFFICIENT_PRIVILEGE), "{kind}");
+    }
+    let open = "SELECT count(*) FROM pg_proc
+                WHERE pronamespace = 'public'::regnamespace AND prosecdef AND has_function_privilege(oid, 'EXECUTE')";
+    assert_eq!(one(&mut client, open), "0");
 }
 
 #[test]

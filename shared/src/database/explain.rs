@@ -4,9 +4,14 @@ use std::error::Error as _;
 
 use postgres::{Error, error::SqlState};
 
+use crate::printable::one_line;
+
+/// What a server says may be as long as a statement.
+const MOST_CHARACTERS: usize = 500;
+
 /// One line for people: what happened and what to do. Never holds a password.
 pub fn explain(error: &Error) -> String {
-    let happened = one_line(&causes(error));
+    let happened = one_line(&causes(error), MOST_CHARACTERS);
     match error.code().map_or_else(|| advice_without_code(&happened), advice) {
         Some(advice) => format!("{happened}; {advice}"),
         None => happened,
@@ -31,10 +36,6 @@ fn causes(error: &Error) -> String {
     text
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 fn advice(code: &SqlState) -> Option<&'static str> {
     Some(match *code {
         SqlState::INVALID_PASSWORD => "set the right password in DATABASE_URL",
@@ -48,12 +49,14 @@ fn advice(code: &SqlState) -> Option<&'static str> {
             "run deploy/roles.sql in this database as its owner: the prober's role owns the tables, the api's reads them"
         }
         SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {
-            "the schema is older than this program: run `status-prober migrate`"
+            "the schema is older than this program (run `status-prober migrate`), or too new for it (upgrade it)"
         }
         SqlState::READ_ONLY_SQL_TRANSACTION => {
             "this server only reads (a standby?): name the primary in DATABASE_URL"
         }
-        SqlState::TOO_MANY_CONNECTIONS => "raise max_connections, or close other clients",
+        SqlState::TOO_MANY_CONNECTIONS => {
+            "raise max_connections or the role's CONNECTION LIMIT, or close other clients"
+        }
         SqlState::DISK_FULL => "free disk space on the database server",
         SqlState::LOCK_NOT_AVAILABLE => "another session holds a lock on the table: see pg_stat_activity",
         SqlState::QUERY_CANCELED => "it took too long or was cancelled",
@@ -63,11 +66,19 @@ fn advice(code: &SqlState) -> Option<&'static str> {
 }
 
 fn advice_without_code(happened: &str) -> Option<&'static str> {
-    const ADVICE: [(&str, &str); 6] = [
+    const ADVICE: [(&str, &str); 8] = [
         ("refused", "is PostgreSQL running there?"),
         ("No such file or directory", "is PostgreSQL running with that socket folder?"),
         ("lookup address", "the host's name is not known: check it in DATABASE_URL"),
         ("does not support TLS", "the server offers no TLS: switch it on there, or use another sslmode"),
+        (
+            "certificate expired",
+            "renew the server's certificate and reload the server, or set this machine's clock right",
+        ),
+        (
+            "not valid for name",
+            "write the host in DATABASE_URL as the server's certificate does, or give the server one for that name",
+        ),
         (
             "certificate",
             "the server's certificate is not trusted: check sslrootcert and sslmode in DATABASE_URL",

@@ -13,6 +13,8 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::printable::printable;
+
 /// How much of the server is verified: sslmode, named by what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verify {
@@ -74,7 +76,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let explain = |error: &dyn std::fmt::Display| {
         format!(
             "sslrootcert {} can't be used: {error}; name a readable PEM file of certificates",
-            file.display()
+            printable(&file.to_string_lossy())
         )
     };
     let mut roots = RootCertStore::empty();
