@@ -142,19 +142,33 @@ pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
 
 /// The same, of somebody who may not be there yet.
 pub(crate) fn try_to_ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer, ureq::Error> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    ask_by(&client(), method, url, headers)
+}
+
+/// A client that keeps its connections.
+pub(crate) fn client() -> ureq::Agent {
+    ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_global(Some(Duration::from_secs(10)))
         .proxy(None)
         .tls_config(ureq::tls::TlsConfig::builder().disable_verification(true).build())
         .build()
-        .into();
+        .into()
+}
+
+/// Asks by this client.
+pub(crate) fn ask_by(
+    client: &ureq::Agent,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+) -> Result<Answer, ureq::Error> {
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut response = agent.run(request.body(())?)?;
+    let mut response = client.run(request.body(())?)?;
     let bytes = response.body_mut().read_to_vec()?;
     let body = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body, bytes })

@@ -27,18 +27,22 @@ impl Stream {
 
 /// Asks for the changes and reads what is said at first.
 pub(crate) fn listen(api: &Api, headers: &[(&str, &str)]) -> Stream {
-    let address = api.address.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).unwrap();
+    listen_over(TcpStream::connect(api.address.trim_start_matches("http://")).unwrap(), headers)
+}
+
+/// The same over a connection to the api, or to a proxy before it.
+pub(crate) fn listen_over(mut stream: TcpStream, headers: &[(&str, &str)]) -> Stream {
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(stream, "GET /api/status/events HTTP/1.1\r\nHost: x\r\n{lines}\r\n").unwrap();
+    let host = stream.peer_addr().unwrap();
+    write!(stream, "GET /api/status/events HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n").unwrap();
     let mut reader = BufReader::new(stream);
     let head: Vec<_> =
         reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
     Stream { status: head[0].clone(), head: head[1..].to_vec(), reader }
 }
 
-fn is_served(stream: &Stream) -> bool {
+pub(crate) fn is_served(stream: &Stream) -> bool {
     stream.status == "HTTP/1.1 200 OK"
 }
 
@@ -50,7 +54,7 @@ fn cramped(files: usize) -> Api {
     Api::of(command.stdin(Stdio::null()))
 }
 
-const OF_A_CLIENT: usize = api::clients::STREAMS_OF_A_CLIENT;
+pub(crate) const OF_A_CLIENT: usize = api::clients::STREAMS_OF_A_CLIENT;
 
 #[test]
 fn a_client_behind_a_trusted_proxy_has_so_many_streams_and_others_have_theirs() {

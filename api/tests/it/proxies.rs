@@ -1,14 +1,25 @@
-//! Behind a real nginx and a real Caddy, with the examples of `deploy/` as they are but for addresses and names.
+//! Behind a real nginx and a real Caddy, with the examples of `deploy/` as they are but for addresses, names and folders.
+
+mod cache;
+mod forged;
+mod restarts;
+mod streams;
 
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use shared::testing::{Database, eventually, free_port, root};
 use tempfile::TempDir;
 
-use crate::api::{Answer, Api, ask, check, heartbeat, publish_service, try_to_ask};
+use crate::{
+    api::{Answer, Api, ask, check, heartbeat, publish_service, try_to_ask},
+    browser::{Habits, Visitor},
+    live::Live,
+    samples,
+};
 
 struct Proxy {
     process: Child,
@@ -28,32 +39,57 @@ impl Proxy {
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let process =
             process.unwrap_or_else(|error| panic!("{command:?}: {error}; ./deploy/test installs it"));
-        let port: u16 = address.rsplit_once(':').unwrap().1.parse().unwrap();
-        eventually("the proxy listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        // Caddy makes its certificate while it already listens.
+        eventually("the proxy answers", || try_to_ask("GET", &format!("{address}/status"), &[]).is_ok());
         Proxy { process, address, _folder: folder }
     }
 
     fn get(&self, path: &str) -> Answer {
-        ask("GET", &format!("{}{path}", self.address), &[])
+        self.ask("GET", path, &[])
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        ask(method, &format!("{}{path}", self.address), headers)
+    }
+
+    /// The port of 127.0.0.1 that it listens on.
+    fn port(&self) -> u16 {
+        self.address.rsplit_once(':').unwrap().1.parse().unwrap()
     }
 }
 
-fn example(name: &str, api: &Api) -> String {
-    let text = std::fs::read_to_string(root().join("deploy").join(name)).unwrap();
-    assert_eq!(text.matches("127.0.0.1:8080").count(), 1, "the api's address stands in one place");
-    text.replace("127.0.0.1:8080", api.address.trim_start_matches("http://"))
+/// Starts an example in front of the api that listens here: an address and port, or the path of a unix socket.
+type Example = fn(&str) -> Proxy;
+
+/// Where an api listens.
+fn at(api: &Api) -> &str {
+    api.address.trim_start_matches("http://")
 }
 
-/// `http` is what stands in nginx's http block.
-fn nginx(folder: TempDir, address: String, http: &str) -> Proxy {
+fn example(name: &str) -> String {
+    std::fs::read_to_string(root().join("deploy").join(name)).unwrap()
+}
+
+/// What an example says is replaced by what the test has, which it must say.
+fn replace(text: &str, said: &str, here: &str) -> String {
+    assert!(text.contains(said), "{said} is not in {text}");
+    text.replace(said, here)
+}
+
+/// `http` is what stands in nginx's http block beside `upstream.conf`.
+fn nginx(folder: TempDir, address: String, to: &str, http: &str) -> Proxy {
     let at = folder.path().display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {at}/{kind};\n"))
         .concat();
+    let to = if to.starts_with('/') { format!("unix:{to}") } else { to.to_owned() };
+    let upstream = replace(&example("nginx/upstream.conf"), "server 127.0.0.1:8080", &format!("server {to}"));
+    let upstream = replace(&upstream, "/var/cache/nginx-status", &shown(folder.path(), "cache"));
     let file = folder.path().join("nginx.conf");
     let text = format!(
         "daemon off; master_process off; pid {at}/pid; error_log {at}/log;\n\
-         events {{}}\nhttp {{\naccess_log off;\n{temporary}\n{http}\n}}\n"
+         events {{ worker_connections 2048; }}\nhttp {{\naccess_log off;\n{temporary}\n\
+         add_header X-Cache $upstream_cache_status always;\n{upstream}\n{http}\n}}\n"
     );
     std::fs::write(&file, text).unwrap();
     let mut command = Command::new("nginx");
@@ -61,20 +97,20 @@ fn nginx(folder: TempDir, address: String, http: &str) -> Proxy {
     Proxy::start(command, folder, address)
 }
 
-fn nginx_locations(api: &Api) -> Proxy {
+fn nginx_locations(to: &str) -> Proxy {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let locations = example("nginx/locations.conf", api);
+    let locations = example("nginx/locations.conf");
     let http =
         format!("server {{ listen 127.0.0.1:{port}; location / {{ return 200 site; }}\n{locations} }}");
-    nginx(folder, format!("http://127.0.0.1:{port}"), &http)
+    nginx(folder, format!("http://127.0.0.1:{port}"), to, &http)
 }
 
-fn nginx_site(api: &Api) -> Proxy {
+fn nginx_site(to: &str) -> Proxy {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(folder.path().join("chain.pem"), certificate.cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
-    let http = example("nginx/site.conf", api)
+    let http = example("nginx/site.conf")
         .replace("listen [::]:80;", "")
         .replace("listen [::]:443 ssl;", "")
         .replace("listen 80;", &format!("listen 127.0.0.1:{};", free_port()))
@@ -83,15 +119,17 @@ fn nginx_site(api: &Api) -> Proxy {
         .replace("/etc/letsencrypt/live/status.example.com/fullchain.pem", &shown(folder.path(), "chain.pem"))
         .replace("/etc/letsencrypt/live/status.example.com/privkey.pem", &shown(folder.path(), "key.pem"));
     assert!(!http.contains("letsencrypt"), "{http}");
-    nginx(folder, format!("https://localhost:{port}"), &http)
+    nginx(folder, format!("https://localhost:{port}"), to, &http)
 }
 
 fn shown(folder: &Path, name: &str) -> String {
     folder.join(name).display().to_string()
 }
 
-fn caddy(folder: TempDir, address: String, text: &str) -> Proxy {
+fn caddy(folder: TempDir, address: String, to: &str, text: &str) -> Proxy {
     let file = folder.path().join("Caddyfile");
+    let to = if to.starts_with('/') { format!("unix/{to}") } else { to.to_owned() };
+    let text = replace(text, "reverse_proxy 127.0.0.1:8080 ", &format!("reverse_proxy {to} "));
     std::fs::write(
         &file,
         format!("{{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}}\n{text}\n"),
@@ -106,142 +144,142 @@ fn caddy(folder: TempDir, address: String, text: &str) -> Proxy {
     Proxy::start(command, folder, address)
 }
 
-fn caddy_locations(api: &Api) -> Proxy {
+fn caddy_locations(to: &str) -> Proxy {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let text =
-        format!("http://127.0.0.1:{port} {{\n{}\nrespond site\n}}", example("caddy/locations.caddy", api));
-    caddy(folder, format!("http://127.0.0.1:{port}"), &text)
+    let text = format!("http://127.0.0.1:{port} {{\n{}\nrespond site\n}}", example("caddy/locations.caddy"));
+    caddy(folder, format!("http://127.0.0.1:{port}"), to, &text)
 }
 
-fn caddy_site(api: &Api) -> Proxy {
+fn caddy_site(to: &str) -> Proxy {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let text = example("caddy/site.caddy", api)
-        .replace("status.example.com {", &format!("https://localhost:{port} {{\n\ttls internal\n"));
-    caddy(folder, format!("https://localhost:{port}"), &text)
+    let text = replace(
+        &example("caddy/site.caddy"),
+        "status.example.com {",
+        &format!("https://localhost:{port} {{\n\ttls internal\n"),
+    );
+    caddy(folder, format!("https://localhost:{port}"), to, &text)
 }
 
-fn assert_serves(start: impl FnOnce(&Api) -> Proxy) {
+/// `listen` is what the api is told.
+fn assert_serves(start: Example, listen: &str) {
     let database = Database::migrated();
     let mut client = database.connect();
-    heartbeat(&mut client, "1 s");
+    heartbeat(&mut client, "-1 hour");
     publish_service(&mut client, "main", 0);
     check(&mut client, "main", "1 minute", "online");
-    let api = Api::start(Some(&database.url), &[]);
-    api.status_when("the service", |status| status["services"][0]["id"] == "main");
-    let proxy = start(&api);
+    let api = Api::start_on(listen, Some(&database.url), &[]);
+    let to = at(&api).to_owned();
+    let proxy = start(&to);
 
-    let mut page = None;
-    eventually("the page comes through", || {
-        // Caddy makes its certificate while it already listens.
-        let answer = try_to_ask("GET", &format!("{}/status", proxy.address), &[]).ok();
-        page = answer.filter(|answer| answer.status == 200);
-        page.is_some()
+    // A query of its own each time, since a cache may still have what was before.
+    let mut asked = 0;
+    eventually("the check comes through", || {
+        asked += 1;
+        proxy.get(&format!("/api/status?{asked}")).json()["services"][0]["status"] == "online"
     });
-    let page = page.unwrap();
+    let page = proxy.get("/status?now");
     assert!(page.body.contains("All Systems Operational"));
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
     for link in page.body.split('"').filter(|part| part.starts_with("/status/assets/")) {
         assert_eq!(proxy.get(link).status, 200, "{link}");
     }
-    assert_eq!(proxy.get("/api/status").json()["services"][0]["status"], "online");
     assert_eq!(proxy.get("/api/nothing").header("content-type"), "application/problem+json");
-    let known = [("If-None-Match", page.header("etag"))];
-    assert_eq!(ask("GET", &format!("{}/status", proxy.address), &known).status, 304);
-    assert_eq!(ask("POST", &format!("{}/status", proxy.address), &[]).status, 405);
-    assert_eq!(ask("HEAD", &format!("{}/status", proxy.address), &[]).status, 200);
-
-    let listen = api.address.trim_start_matches("http://").to_owned();
-    drop(api);
-    assert_eq!(proxy.get("/status").status, 502);
-    let _back = Api::start_on(&listen, Some(&database.url), &[]);
-    eventually("the page is back", || proxy.get("/status").status == 200);
-}
-
-/// An nginx that keeps what it may, by what the api says alone; `directive` is one more of its http block.
-fn nginx_cache(api: &Api, directive: &str) -> Proxy {
-    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let (locations, cache) = (example("nginx/locations.conf", api), shown(folder.path(), "cache"));
-    let http = format!(
-        "proxy_cache_path {cache} keys_zone=status:1m; proxy_cache status; {directive}
-         add_header X-Cache $upstream_cache_status always;
-         server {{ listen 127.0.0.1:{port}; {locations} }}"
-    );
-    nginx(folder, format!("http://127.0.0.1:{port}"), &http)
-}
-
-fn get_as(proxy: &Proxy, form: &str, tag: &str) -> Answer {
-    let headers = [("Accept-Encoding", form), ("If-None-Match", tag)];
-    ask("GET", &format!("{}/status", proxy.address), &headers)
-}
-
-#[test]
-fn a_cache_keeps_every_form_and_knows_its_tag() {
-    let api = Api::start(None, &[]);
-    let proxy = nginx_cache(&api, "");
+    assert_eq!(proxy.ask("POST", "/status", &[]).status, 405);
     for (form, coding) in [("gzip", "gzip"), ("br", "br"), ("identity", "")] {
-        let kept = get_as(&proxy, form, "");
-        assert_eq!((kept.status, kept.header("content-encoding")), (200, coding));
-        assert!(String::from_utf8(kept.content()).unwrap().contains("</html>"), "{form}");
-        let known = get_as(&proxy, form, kept.header("etag"));
-        assert_eq!((known.status, known.header("etag")), (304, kept.header("etag")), "{form}");
-        eventually("an answer that is not asked of the api", || {
-            get_as(&proxy, form, "").header("x-cache") == "HIT"
-        });
+        let answer = proxy.ask("GET", "/status?now", &[("Accept-Encoding", form)]);
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, coding));
+        assert!(String::from_utf8(answer.content()).unwrap().ends_with("</html>\n"), "{form}");
+        let known = [("Accept-Encoding", form), ("If-None-Match", answer.header("etag"))];
+        let known = proxy.ask("GET", "/status?now", &known);
+        assert_eq!((known.status, known.header("etag")), (304, answer.header("etag")), "{form}");
+        let head = proxy.ask("HEAD", "/status?now", &[("Accept-Encoding", form)]);
+        assert_eq!((head.status, head.header("etag"), head.body.as_str()), (200, answer.header("etag"), ""));
     }
-}
 
-#[test]
-fn a_cache_hands_out_what_is_older_while_the_api_is_slow() {
-    let api = Api::start(None, &[]);
-    let proxy = nginx_cache(&api, "proxy_cache_background_update on;");
-    assert_eq!(get_as(&proxy, "gzip", "").status, 200);
-    api.signal("STOP");
-    eventually("an older answer while the api is asked", || {
-        let answer = get_as(&proxy, "gzip", "");
-        assert_eq!((answer.status, answer.header("content-encoding")), (200, "gzip"));
-        ["STALE", "UPDATING"].contains(&answer.header("x-cache"))
-    });
-}
-
-#[test]
-fn a_cache_hands_out_what_is_older_in_place_of_an_error() {
-    let api = Api::start(None, &[]);
-    let proxy = nginx_cache(&api, "");
-    assert_eq!(get_as(&proxy, "br", "").status, 200);
     drop(api);
-    eventually("an older answer", || {
-        let answer = get_as(&proxy, "br", "");
-        assert_eq!((answer.status, answer.header("content-encoding")), (200, "br"));
-        answer.header("x-cache") == "STALE"
-    });
+    assert_eq!(proxy.get("/status/nobody-asked-before").status, 502);
+    let listen = if to.starts_with('/') { format!("unix:{to}") } else { to };
+    let _back = Api::start_on(&listen, Some(&database.url), &[]);
+    assert_eq!(proxy.get("/status/nobody-asked-before").status, 404);
 }
 
 #[test]
 fn through_two_locations_of_an_nginx_site() {
-    assert_serves(nginx_locations);
+    assert_serves(nginx_locations, "127.0.0.1:0");
 }
 
 #[test]
 fn through_a_host_of_its_own_of_nginx() {
-    assert_serves(nginx_site);
+    assert_serves(nginx_site, "127.0.0.1:0");
 }
 
 #[test]
 fn through_two_locations_of_a_caddy_site() {
-    assert_serves(caddy_locations);
+    assert_serves(caddy_locations, "127.0.0.1:0");
 }
 
 #[test]
 fn through_a_host_of_its_own_of_caddy() {
-    assert_serves(caddy_site);
+    assert_serves(caddy_site, "127.0.0.1:0");
+}
+
+#[test]
+fn through_a_unix_socket() {
+    std::thread::scope(|scope| {
+        for start in [nginx_locations, nginx_site, caddy_locations, caddy_site] {
+            scope.spawn(move || {
+                let folder = tempfile::tempdir().unwrap();
+                assert_serves(start, &format!("unix:{}", shown(folder.path(), "socket")));
+            });
+        }
+    });
 }
 
 #[test]
 fn the_site_beside_the_two_locations_stays_as_it_was() {
     let api = Api::start(None, &[]);
-    for proxy in [nginx_locations(&api), caddy_locations(&api)] {
+    for proxy in [nginx_locations(at(&api)), caddy_locations(at(&api))] {
         for path in ["/", "/statuses", "/apis", "/about/status"] {
             assert_eq!(proxy.get(path).body, "site", "{} {path}", proxy.address);
         }
     }
+}
+
+/// Opens the page in a browser, sees a change come by itself, and another by the page's own button.
+fn assert_lives(start: Example) {
+    let live = Live::showing(&samples::well());
+    let url = live.url();
+    let proxy = start(url.trim_start_matches("http://").trim_end_matches("/status"));
+    let visitor =
+        Visitor::open(&format!("{}/status", proxy.address), &Habits { live: true, ..Habits::default() });
+    let git_is = |state| format!("document.querySelector('#s-git .state').textContent === '{state}'");
+    visitor.eval::<()>("void (window.untouched = document.querySelector('#s-git'))");
+    live.show(&samples::unwell());
+    eventually("the change", || {
+        // A cache may have handed out the old: then the page asks again.
+        visitor.wait(Duration::from_secs(1));
+        visitor.eval(&git_is("Offline"))
+    });
+    assert!(visitor.eval::<bool>("untouched === document.querySelector('#s-git')"));
+    assert_eq!(visitor.troubles(), [""; 0]);
+
+    let visitor = Visitor::open(&format!("{}/status", proxy.address), &Habits::default());
+    live.show(&samples::well());
+    eventually("what the visitor asks for", || {
+        visitor.refresh();
+        visitor.eval(&git_is("Operational"))
+    });
+    assert_eq!(visitor.troubles(), [""; 0]);
+}
+
+#[test]
+fn a_page_lives_in_a_browser_behind_nginx() {
+    assert_lives(nginx_locations);
+    assert_lives(nginx_site);
+}
+
+#[test]
+fn a_page_lives_in_a_browser_behind_caddy() {
+    assert_lives(caddy_locations);
+    assert_lives(caddy_site);
 }

@@ -16,20 +16,20 @@ use std::{
 use crate::api::Api;
 
 /// Two sockets, as systemd holds them for `status-api.socket`.
-struct Held {
-    tcp: TcpListener,
+pub(crate) struct Held {
+    pub(crate) tcp: TcpListener,
     unix: UnixListener,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Held {
-    fn open() -> Held {
+    pub(crate) fn open() -> Held {
         let folder = tempfile::tempdir().unwrap();
         let unix = UnixListener::bind(folder.path().join("socket")).unwrap();
         Held { tcp: TcpListener::bind("127.0.0.1:0").unwrap(), unix, folder }
     }
 
-    fn start(&self, arguments: &[&str]) -> Api {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Api {
         let (tcp, unix) = (self.tcp.try_clone().unwrap(), self.unix.try_clone().unwrap());
         Api::of(&mut handing_over(tcp.into(), unix.into(), arguments))
     }

@@ -94,6 +94,7 @@ const API: &str = "
     -rw-r--r-- usr/share/status-monitor/caddy/site.caddy
     -rw-r--r-- usr/share/status-monitor/nginx/locations.conf
     -rw-r--r-- usr/share/status-monitor/nginx/site.conf
+    -rw-r--r-- usr/share/status-monitor/nginx/upstream.conf
     -rw-r--r-- usr/share/zsh/vendor-completions/_status-api";
 
 #[test]
