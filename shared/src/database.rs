@@ -93,12 +93,14 @@ impl Database {
     /// # Errors
     /// Where the URL is malformed; the message holds no part of it.
     pub fn parse(url: &str, application: &str) -> Result<Database, Malformed> {
-        if !url.starts_with("postgresql://") && !url.starts_with("postgres://") {
-            return Err(Malformed(format!("does not begin with postgresql://; {FORM}")));
-        }
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
-        // What follows the first is read as a host, or as the folder of a socket, and shown.
-        if address.matches('@').count() > 1 {
+        let Some(rest) = ["postgresql://", "postgres://"].iter().find_map(|form| address.strip_prefix(form))
+        else {
+            return Err(Malformed(format!("does not begin with postgresql://; {FORM}")));
+        };
+        // A password with a @ or / in it: what follows would be read as a host, a socket's folder or a database, and shown.
+        let (server, name) = rest.split_once('/').unwrap_or((rest, ""));
+        if server.matches('@').count() > 1 || name.contains('@') {
             return Err(Malformed(format!("is malformed; {FORM}")));
         }
         let mut options = form_urlencoded::Serializer::new(String::new());
@@ -257,6 +259,7 @@ mod tests {
             "postgresql://u@h/db?s3cret=1",
             "postgresql://u:p@s3cret@h/db",
             "postgresql://u:p@%2Fs3cret@h/db",
+            "postgresql://u:1/s3cret@h/db",
             "postgresql://u:p@%2Fs3cret,h@h/db",
         ] {
             let message = parse(url).unwrap_err().to_string();
