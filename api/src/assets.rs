@@ -110,7 +110,7 @@ impl Asset {
 
     fn new(stem: &str, ending: &str, content_type: &'static str, text: String) -> Asset {
         let name = format!("{stem}.{}.{ending}", digest(text.as_bytes()));
-        Asset { name, content_type, body: Body::new(text), policy: None }
+        Asset { name, content_type, body: Body::lasting(text), policy: None }
     }
 
     fn of_logo(logo: &Logo) -> Asset {
@@ -119,7 +119,7 @@ impl Asset {
             name: format!("logo.{}.{}", digest(&bytes), logo.kind.ending()),
             content_type: logo.kind.content_type(),
             // Pixels are compressed already.
-            body: if is_svg { Body::new(bytes) } else { Body::as_it_is(bytes) },
+            body: if is_svg { Body::lasting(bytes) } else { Body::as_it_is(bytes) },
             policy: is_svg.then_some(FOREIGN_SVG),
         }
     }
@@ -140,6 +140,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accept::Accepted;
 
     #[test]
     fn the_hash_is_fnv_1a_as_published() {
@@ -162,6 +163,16 @@ mod tests {
         }
         for part in ["", ".", "css", "../static/style.css"] {
             assert!(find(part).is_none(), "{part}");
+        }
+    }
+
+    #[test]
+    fn what_every_visitor_loads_is_smallest_by_brotli() {
+        let assets = Assets::of(&Look::default());
+        for asset in [&assets.style, &assets.panels, &assets.script] {
+            let small = asset.body.best(&Accepted::of(["br, gzip"]));
+            let gzip = asset.body.best(&Accepted::of(["gzip"]));
+            assert!(small.bytes.len() * 100 < gzip.bytes.len() * 97, "{}", asset.name);
         }
     }
 
