@@ -112,9 +112,9 @@ fn nginx_site(to: &str) -> Proxy {
     std::fs::write(folder.path().join("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
     let http = example("nginx/site.conf")
         .replace("listen [::]:80;", "")
-        .replace("listen [::]:443 ssl;", "")
+        .replace("listen [::]:443 ssl http2;", "")
         .replace("listen 80;", &format!("listen 127.0.0.1:{};", free_port()))
-        .replace("listen 443 ssl;", &format!("listen 127.0.0.1:{port} ssl;"))
+        .replace("listen 443 ssl http2;", &format!("listen 127.0.0.1:{port} ssl http2;"))
         .replace("status.example.com;", "localhost;")
         .replace("/etc/letsencrypt/live/status.example.com/fullchain.pem", &shown(folder.path(), "chain.pem"))
         .replace("/etc/letsencrypt/live/status.example.com/privkey.pem", &shown(folder.path(), "key.pem"));
@@ -262,6 +262,10 @@ fn assert_lives(start: Example) {
     });
     assert!(visitor.eval::<bool>("untouched === document.querySelector('#s-git')"));
     assert_eq!(visitor.troubles(), [""; 0]);
+    if proxy.address.starts_with("https:") {
+        let spoken: String = visitor.eval("performance.getEntriesByType('navigation')[0].nextHopProtocol");
+        assert_eq!(spoken, "h2", "by HTTP/1.1 a browser shows six pages of a host, and no more");
+    }
 
     let visitor = Visitor::open(&format!("{}/status", proxy.address), &Habits::default());
     live.show(&samples::well());
