@@ -246,6 +246,9 @@ mod tests {
         let database = parse("postgresql://anna:s3cret@db.example.org:6432/status?sslmode=require").unwrap();
         assert_eq!(database.to_string(), "db.example.org:6432, database status");
         assert!(!format!("{database:?}").contains("s3cret"));
+        for raw in ["postgresql://a%1B/b", "postgresql://a/b%1B", "postgresql://%2Fa%1B/b"] {
+            assert!(!parse(raw).unwrap().to_string().contains(char::is_control), "{raw}");
+        }
     }
 
     #[test]

@@ -327,11 +327,12 @@ impl Log {
     /// The first line that contains `text`; waits for it for at most a minute.
     pub fn line_with(&self, text: &str) -> String {
         let mut lines = self.lines.borrow_mut();
+        let end = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(line) = lines.iter().find(|line| line.contains(text)) {
                 return line.clone();
             }
-            match self.incoming.recv_timeout(Duration::from_secs(60)) {
+            match self.incoming.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => lines.push(line),
                 Err(_) => panic!("no line with {text:?} in the log, only: {lines:#?}"),
             }
