@@ -399,7 +399,8 @@ pub struct Recounted {
 }
 
 /// Rebuilds rollups and totals from the raw checks and what retention kept of others, in one transaction that writers
-/// wait for and readers do not, and lets new ids begin after those that are there; readers are told. Response times are summarised anew afterwards, by upkeep.
+/// wait for and readers do not, and lets new ids begin after those that are there; readers are told. Response times are
+/// summarised anew afterwards, by upkeep.
 ///
 /// # Errors
 /// Those of the database; then nothing changed.
