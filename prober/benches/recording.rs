@@ -74,11 +74,11 @@ fn record(cluster: &Cluster, checks: &[Check], batch: usize) -> Duration {
     let batches: Vec<Batch> = checks
         .chunks(batch)
         .zip((1..).step_by(batch))
-        .map(|(checks, first_seq)| Batch { first_seq, checks: checks.to_vec() })
+        .map(|(checks, first_seq)| Batch { journal, first_seq, checks: checks.to_vec() })
         .collect();
     let began = Instant::now();
     for batch in &batches {
-        assert_eq!(store::record(&mut client, journal, batch).unwrap(), Some(batch.checks.len()));
+        assert_eq!(store::record(&mut client, batch).unwrap(), Some(batch.checks.len()));
     }
     let took = began.elapsed();
     assert_eq!(counted(&mut client, "SELECT sum(total)::bigint FROM status_totals"), checks.len() as i64);

@@ -114,10 +114,10 @@ fn record(database: &Database, done: &AtomicBool, longest: Duration) -> String {
     store::enrol(&mut client, journal).unwrap();
     let (began, mut times, mut first_seq) = (Instant::now(), Vec::new(), 1);
     while !done.load(Ordering::Relaxed) && began.elapsed() < longest {
-        let batch = Batch { first_seq, checks: (0..500).map(check).collect() };
+        let batch = Batch { journal, first_seq, checks: (0..500).map(check).collect() };
         first_seq += 500;
         let start = Instant::now();
-        store::record(&mut client, journal, &batch).unwrap();
+        store::record(&mut client, &batch).unwrap();
         times.push(start.elapsed());
     }
     times.sort_unstable();

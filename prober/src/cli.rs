@@ -40,7 +40,7 @@ pub struct Cli {
     )]
     config: PathBuf,
 
-    /// A folder for what outlives the process
+    /// A folder for what outlives the process: checks on their way to the database
     #[arg(long, global = true, value_name = "PATH", env = "STATE_DIRECTORY")]
     state_dir: Option<PathBuf>,
 }
@@ -76,7 +76,7 @@ impl Cli {
     /// Does what was asked: exit 0 done, 1 failed at run time, 2 bad usage or configuration.
     pub fn answer(self) -> ExitCode {
         match self.command.unwrap_or(Command::Run) {
-            Command::Run => run_daemon(self.config),
+            Command::Run => run_daemon(self.config, self.state_dir.as_deref()),
             Command::CheckConfig => check_config(&self.config),
             Command::Once { ids, json } => check_once(&self.config, &ids, json),
             Command::Migrate => bring_up_to_date(),
@@ -85,8 +85,8 @@ impl Cli {
     }
 }
 
-fn run_daemon(services_file: PathBuf) -> ExitCode {
-    match run::run(services_file) {
+fn run_daemon(services_file: PathBuf, state_dir: Option<&std::path::Path>) -> ExitCode {
+    match run::run(services_file, state_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(run::Failed::Configuration(problems)) => refuse(&problems.to_string()),
         Err(run::Failed::System(reason)) => fail(&reason),

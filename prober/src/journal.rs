@@ -1,38 +1,69 @@
-//! Checks that were measured and are not yet known to be recorded: a bounded queue in memory.
-//! It never waits for the database; when full, the oldest check makes room and is counted.
+//! Checks that were measured and are not yet known to be recorded. Each goes to the end of a file first, a few times a
+//! second all that came together, and from there to the writer; so a crash of this program costs the last moment alone.
+//! It never waits for the database. What has no room makes the oldest go, and is counted. Where there is no folder, or
+//! the disk is full, the checks wait in memory.
+
+mod folder;
+mod line;
 
 use std::{
-    collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, VecDeque},
+    path::Path,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use shared::Check;
+use shared::{Check, retry::Retry, vital};
 use uuid::Uuid;
 
-/// About 20 MB of checks: two hours of a thousand services, each checked every two minutes.
-pub const CAPACITY: usize = 65_536;
+use folder::{Folder, Found, Reader, Segment, Tail};
 
-/// The checks of one run of the prober, numbered from 1 without gaps but for those that were dropped.
+/// Checks that wait in memory, about 20 MB of them: two hours of a thousand services, each checked every two minutes.
+pub const CAPACITY: usize = 65_536;
+/// Bytes that wait in the folder: some 1.5 million checks.
+pub const MOST_BYTES: u64 = 256 << 20;
+/// What is measured is on disk this much later at the most, and what the disk takes.
+const FLUSH_EVERY: Duration = Duration::from_millis(200);
+/// Checks that are written at once, so that none of them waits for too many others.
+const FLUSHED_AT_ONCE: usize = 10_000;
+
+/// The checks of one run of the prober, numbered from 1 without gaps but for those that were dropped; and those that
+/// earlier runs left in the folder, under their own ids and numbers.
 #[derive(Debug)]
 pub struct Journal {
     /// Tells this journal from every other in the ledger `status_probers`.
     pub id: Uuid,
     capacity: usize,
+    most_bytes: u64,
+    folder: Option<Folder>,
     state: Mutex<State>,
+    reader: Mutex<Reader>,
+    /// Something to be written came, or the end.
+    came: Condvar,
+    /// Something to be recorded came, a nudge or the end.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// Measured, and not yet on disk.
     waiting: VecDeque<Check>,
     /// The number of the last check that came in.
     last_seq: u64,
+    /// What is on disk, oldest first.
+    segments: VecDeque<Segment>,
+    /// The segment that grows: its number.
+    growing: Option<u64>,
+    /// Of each journal, the number up to which checks were taken out, or known to be recorded.
+    taken: HashMap<Uuid, u64>,
+    /// Checks come to the writer by way of the disk; else from memory.
+    by_disk: bool,
     /// Taken out last, and not known to be recorded.
     in_hand: usize,
     /// When checks were last known to be recorded, or the first came in since.
     advanced: Option<Instant>,
     dropped: u64,
+    spoiled: u64,
     nudged: bool,
     /// Closed; nobody waits for the database beyond this.
     closes: Option<Instant>,
@@ -41,6 +72,8 @@ struct State {
 /// Consecutive checks on their way into the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
+    /// The journal that numbered them.
+    pub journal: Uuid,
     /// The number of the first of them.
     pub first_seq: u64,
     /// At least one.
@@ -54,16 +87,85 @@ impl Batch {
     }
 }
 
+/// What became of the checks that were not recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// They are on disk, and the next run records them.
+    pub kept: usize,
+    /// They were in memory alone.
+    pub lost: usize,
+}
+
+impl State {
+    /// The number of the first check in memory.
+    fn first_waiting(&self) -> u64 {
+        self.last_seq + 1 - self.waiting.len() as u64
+    }
+
+    fn taken(&self, journal: Uuid) -> u64 {
+        self.taken.get(&journal).copied().unwrap_or(0)
+    }
+
+    /// How many checks of a segment are still to be taken out.
+    fn left(&self, segment: &Segment) -> u64 {
+        (segment.last_seq + 1).saturating_sub(segment.first_seq.max(self.taken(segment.journal) + 1))
+    }
+
+    /// Whether there is a check to take.
+    fn is_ready(&self) -> bool {
+        (!self.by_disk && !self.waiting.is_empty())
+            || self.segments.iter().any(|segment| self.left(segment) > 0)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    fn unrecorded(&self) -> usize {
+        let on_disk: u64 = self.segments.iter().map(|segment| self.left(segment)).sum();
+        usize::try_from(on_disk).unwrap_or(usize::MAX) + self.waiting.len() + self.in_hand
+    }
+}
+
 impl Journal {
-    /// An empty journal under a new id, for at most `capacity` waiting checks.
+    /// An empty journal under a new id, in memory alone, for at most `capacity` waiting checks.
     pub fn new(capacity: usize) -> Journal {
-        Journal { id: Uuid::new_v4(), capacity, state: Mutex::default(), changed: Condvar::new() }
+        Journal {
+            id: Uuid::new_v4(),
+            capacity,
+            most_bytes: 0,
+            folder: None,
+            state: Mutex::default(),
+            reader: Mutex::default(),
+            came: Condvar::new(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// A journal under a new id in a folder, with what earlier ones left there; at most `most_bytes` on disk, and
+    /// `capacity` checks in memory while the disk takes none. A thread of its own writes; it ends with the close.
+    ///
+    /// # Errors
+    /// Why the folder can't be used, for people.
+    pub fn open(path: &Path, capacity: usize, most_bytes: u64) -> Result<Arc<Journal>, String> {
+        let (folder, Found { segments, free, strange }) = Folder::open(path)?;
+        strange.iter().for_each(|strange| log::error!("journal: {strange}. It is left alone"));
+        let mut journal = Journal { folder: Some(folder), most_bytes, ..Journal::new(capacity) };
+        let state = journal.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.segments = segments.into();
+        state.by_disk = true;
+        state.advanced = Some(Instant::now());
+        let journal = Arc::new(journal);
+        let (kept, tail) = (Arc::clone(&journal), Tail::new(journal.id, free, most_bytes));
+        let thread = vital::start("journal", move || kept.keep(tail));
+        thread.map_err(|error| format!("the system gives no thread: {error}"))?;
+        Ok(journal)
     }
 
     /// Takes in a measured check. Never blocks for longer than it takes to queue it.
     pub fn push(&self, check: Check) {
         let mut state = self.lock();
-        if state.waiting.len() + state.in_hand == 0 {
+        if state.unrecorded() == 0 {
             state.advanced = Some(Instant::now());
         }
         state.last_seq += 1;
@@ -72,38 +174,134 @@ impl Journal {
             state.waiting.pop_front();
             state.dropped += 1;
         }
+        let by_disk = state.by_disk;
         drop(state);
-        self.changed.notify_one();
+        self.came.notify_one();
+        if !by_disk {
+            self.changed.notify_one();
+        }
     }
 
-    /// Takes out up to `most` of the oldest checks; `None` where none waits. Whoever takes them keeps them until they
-    /// are recorded: the next call says that they are.
+    /// Takes out up to `most` of the oldest checks, all of one journal; `None` where none waits, or none is on disk yet.
+    /// Whoever takes them keeps them until they are recorded: the next call says that they are.
     pub fn take(&self, most: usize) -> Option<Batch> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut state = self.lock();
+            state.in_hand = 0;
+            state.advanced = Some(Instant::now());
+            self.forget_recorded(&mut state, &reader);
+        }
+        while let Some((segment, after)) = self.next_to_read(&reader) {
+            let folder = self.folder.as_ref()?;
+            let read = reader.read(folder, &segment, after, most);
+            let mut state = self.lock();
+            match read {
+                Ok(lines) => {
+                    state.spoiled += lines.spoiled;
+                    if !lines.checks.is_empty() {
+                        let batch = Batch {
+                            journal: segment.journal,
+                            first_seq: lines.first_seq,
+                            checks: lines.checks,
+                        };
+                        return Some(hand_out(&mut state, batch));
+                    }
+                }
+                Err(_) => {
+                    // What can't be read is lost, and counted; what comes after it is not.
+                    // Unless it made room meanwhile, and is counted.
+                    if state.segments.contains(&segment) {
+                        let left = state.left(&segment);
+                        state.spoiled += left;
+                    }
+                    reader.skip(&segment);
+                }
+            }
+        }
         let mut state = self.lock();
-        let first_seq = state.last_seq + 1 - state.waiting.len() as u64;
+        if state.by_disk {
+            return None;
+        }
+        let first_seq = state.first_waiting();
         let count = most.min(state.waiting.len());
         let checks: Vec<Check> = state.waiting.drain(..count).collect();
-        state.in_hand = count;
-        state.advanced = Some(Instant::now());
-        (!checks.is_empty()).then_some(Batch { first_seq, checks })
+        let batch = Batch { journal: self.id, first_seq, checks };
+        (!batch.checks.is_empty()).then(|| hand_out(&mut state, batch))
+    }
+
+    /// The segment to go on in, and the number of its journal that was taken out last.
+    fn next_to_read(&self, reader: &Reader) -> Option<(Segment, u64)> {
+        let state = self.lock();
+        let segment = state.segments.iter().find(|segment| !reader.is_past(segment))?;
+        Some((segment.clone(), state.taken(segment.journal)))
+    }
+
+    /// Removes what was read to its end, all of it recorded; not the segment that grows.
+    fn forget_recorded(&self, state: &mut State, reader: &Reader) {
+        while let Some(first) = state.segments.front() {
+            if !reader.is_past(first) || state.growing == Some(first.number) {
+                return;
+            }
+            self.remove(state);
+        }
+    }
+
+    fn remove(&self, state: &mut State) {
+        let (Some(folder), Some(gone)) = (&self.folder, state.segments.pop_front()) else { return };
+        if let Err(error) = folder.remove(gone.number) {
+            log::error!("journal: a file that is no longer needed can't be removed: {error}");
+        }
+    }
+
+    /// Of these checks the database knows already: an acknowledgement was lost, or the program ended before it came.
+    pub fn recorded(&self, journal: Uuid, last_seq: u64) {
+        let mut state = self.lock();
+        let taken = state.taken.entry(journal).or_default();
+        *taken = last_seq.max(*taken);
+    }
+
+    /// The earlier journals whose checks are still to be recorded.
+    pub fn earlier(&self) -> Vec<Uuid> {
+        let mut ids: Vec<Uuid> = self.lock().segments.iter().map(|segment| segment.journal).collect();
+        ids.retain(|id| *id != self.id);
+        ids.dedup();
+        ids
     }
 
     /// How many checks are not known to be recorded: those that wait, and those taken last.
     pub fn unrecorded(&self) -> usize {
+        self.lock().unrecorded()
+    }
+
+    /// Whether all unrecorded checks are on disk, for the next run.
+    pub fn is_safe(&self) -> bool {
         let state = self.lock();
-        state.waiting.len() + state.in_hand
+        state.unrecorded() == 0 || (state.by_disk && state.waiting.is_empty())
+    }
+
+    /// What becomes of what was not recorded, at the very end; files that hold nothing else go.
+    pub fn end(&self) -> Ending {
+        let mut state = self.lock();
+        let unrecorded = state.unrecorded();
+        let kept = if state.by_disk { unrecorded - state.waiting.len() } else { 0 };
+        while unrecorded == 0 && !state.segments.is_empty() {
+            self.remove(&mut state);
+        }
+        Ending { kept, lost: unrecorded - kept }
     }
 
     /// For how long none was recorded of those that are to be.
     pub fn stuck_for(&self) -> Duration {
         let state = self.lock();
-        let waits = state.waiting.len() + state.in_hand > 0;
+        let waits = state.unrecorded() > 0;
         state.advanced.filter(|_| waits).map_or(Duration::ZERO, |at| at.elapsed())
     }
 
-    /// How many checks were dropped since the last call.
-    pub fn take_dropped(&self) -> u64 {
-        std::mem::take(&mut self.lock().dropped)
+    /// How many checks were dropped since the last call, since there was no room, and how many were found spoiled.
+    pub fn take_lost(&self) -> (u64, u64) {
+        let mut state = self.lock();
+        (std::mem::take(&mut state.dropped), std::mem::take(&mut state.spoiled))
     }
 
     /// Wakes [`Journal::wait`] without a check.
@@ -115,6 +313,7 @@ impl Journal {
     /// No more checks will come, and `until` is how long the database has to take those that did.
     pub fn close(&self, until: Instant) {
         self.lock().closes = Some(until);
+        self.came.notify_one();
         self.changed.notify_one();
     }
 
@@ -123,25 +322,103 @@ impl Journal {
         self.lock().closes
     }
 
-    /// Waits until a check waits, a nudge or the close comes, or `until`.
+    /// Waits until there is a check to take, a nudge or the close comes, or `until`.
     pub fn wait(&self, until: Instant) {
-        self.wait_while(until, |state| state.waiting.is_empty() && !state.nudged);
+        self.wait_while(until, |state| !state.is_ready() && !state.nudged && state.closes.is_none());
         self.lock().nudged = false;
     }
 
     /// Waits until the close comes, or `until`: the pause before another try to reach the database.
     pub fn wait_for_close(&self, until: Instant) {
-        self.wait_while(until, |_| true);
+        self.wait_while(until, |state| state.closes.is_none());
+    }
+
+    /// Waits, after the close, until all that came can be taken, or `until`.
+    pub fn wait_for_the_disk(&self, until: Instant) {
+        self.wait_while(until, |state| state.by_disk && !state.waiting.is_empty());
     }
 
     fn wait_while(&self, until: Instant, idle: impl Fn(&State) -> bool) {
         let mut state = self.lock();
-        while state.closes.is_none() && idle(&state) {
+        while idle(&state) {
             let Some(rest) = until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
             else {
                 return;
             };
             (state, _) = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Writes what comes to the disk, until the close and all is written.
+    fn keep(&self, mut tail: Tail) {
+        let Some(folder) = &self.folder else { return };
+        let mut retry = Retry::default();
+        while let Some((first_seq, checks)) = self.wait_for_checks() {
+            let next = Instant::now() + FLUSH_EVERY;
+            match tail.append(folder, first_seq, &checks) {
+                Ok(segment) => {
+                    if !self.lock().by_disk {
+                        log::info!("journal: {} takes checks again", folder.path().display());
+                    }
+                    retry.recovered();
+                    self.written(segment);
+                }
+                Err(error) => {
+                    self.lock().by_disk = false;
+                    self.changed.notify_one();
+                    let reason = error.to_string();
+                    if retry.is_news(&reason) {
+                        log::error!(
+                            "journal: {} takes no checks: {reason}. They wait in memory; trying again",
+                            folder.path().display()
+                        );
+                    }
+                    if self.closes().is_some() {
+                        return;
+                    }
+                }
+            }
+            self.pause(next);
+        }
+    }
+
+    /// Those in memory, once there are some; `None` at the end.
+    fn wait_for_checks(&self) -> Option<(u64, Vec<Check>)> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() {
+            if state.closes.is_some() {
+                return None;
+            }
+            state = self.came.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Some((state.first_waiting(), state.waiting.iter().take(FLUSHED_AT_ONCE).cloned().collect()))
+    }
+
+    fn written(&self, segment: Segment) {
+        let mut state = self.lock();
+        while !state.waiting.is_empty() && state.first_waiting() <= segment.last_seq {
+            state.waiting.pop_front();
+        }
+        state.growing = Some(segment.number);
+        match state.segments.back_mut() {
+            Some(last) if last.number == segment.number => *last = segment,
+            _ => state.segments.push_back(segment),
+        }
+        while state.segments.len() > 1 && state.bytes() > self.most_bytes {
+            state.dropped += state.segments.front().map_or(0, |oldest| state.left(oldest));
+            self.remove(&mut state);
+        }
+        state.by_disk = true;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Until the next flush, unless the close comes.
+    fn pause(&self, until: Instant) {
+        let mut state = self.lock();
+        while state.closes.is_none() {
+            let Some(rest) = until.checked_duration_since(Instant::now()) else { return };
+            (state, _) = self.came.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -151,67 +428,11 @@ impl Journal {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use chrono::DateTime;
-    use shared::Status;
-
-    use super::*;
-
-    fn check(n: i32) -> Check {
-        Check {
-            service_id: "main".into(),
-            timestamp: DateTime::UNIX_EPOCH,
-            status: Status::Online,
-            response_time_ms: Some(n),
-            status_code: Some(200),
-            error: None,
-        }
-    }
-
-    fn numbers(batch: &Batch) -> Vec<i32> {
-        batch.checks.iter().filter_map(|check| check.response_time_ms).collect()
-    }
-
-    #[test]
-    fn checks_come_out_in_order_with_their_numbers() {
-        let journal = Journal::new(10);
-        (1..=5).for_each(|n| journal.push(check(n)));
-        let first = journal.take(3).unwrap();
-        assert_eq!((first.first_seq, first.last_seq(), numbers(&first)), (1, 3, vec![1, 2, 3]));
-        journal.push(check(6));
-        let second = journal.take(10).unwrap();
-        assert_eq!((second.first_seq, second.last_seq(), numbers(&second)), (4, 6, vec![4, 5, 6]));
-        assert_eq!(journal.unrecorded(), 3, "taken is not yet recorded");
-        assert_eq!(
-            (journal.take(10), journal.unrecorded()),
-            (None, 0),
-            "who asks for more has recorded them"
-        );
-    }
-
-    #[test]
-    fn a_full_journal_drops_the_oldest_and_counts_them() {
-        let journal = Journal::new(3);
-        (1..=5).for_each(|n| journal.push(check(n)));
-        assert_eq!((journal.unrecorded(), journal.take_dropped(), journal.take_dropped()), (3, 2, 0));
-        let batch = journal.take(10).unwrap();
-        assert_eq!(
-            (batch.first_seq, numbers(&batch)),
-            (3, vec![3, 4, 5]),
-            "the numbers of the dropped stay unused"
-        );
-    }
-
-    #[test]
-    fn a_wait_ends_by_a_check_a_nudge_or_the_close() {
-        let never = Instant::now() + Duration::from_secs(3600);
-        for wake in [|j: &Journal| j.push(check(1)), Journal::nudge, |j: &Journal| j.close(Instant::now())] {
-            let journal = Journal::new(3);
-            std::thread::scope(|scope| {
-                scope.spawn(|| wake(&journal));
-                journal.wait(never);
-            });
-        }
-    }
+fn hand_out(state: &mut State, batch: Batch) -> Batch {
+    state.in_hand = batch.checks.len();
+    state.taken.insert(batch.journal, batch.last_seq());
+    batch
 }
+
+#[cfg(test)]
+mod tests;

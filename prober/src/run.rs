@@ -1,7 +1,11 @@
 //! `status-prober run`, from its begin to its end: signals first, then the configuration, the writer, upkeep and the daemon;
 //! in the end everything measured is recorded, within bounds.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use shared::Database;
 use tokio::{
@@ -13,7 +17,7 @@ use crate::{
     checker::Checker,
     config,
     daemon::Daemon,
-    journal::{self, Journal},
+    journal::{self, Ending, Journal},
     upkeep::Upkeep,
     writer::Writer,
 };
@@ -38,7 +42,7 @@ pub enum Failed {
 ///
 /// # Errors
 /// At the start only: what the configuration or the system refuses, for people.
-pub fn run(services_file: PathBuf) -> Result<(), Failed> {
+pub fn run(services_file: PathBuf, state_dir: Option<&Path>) -> Result<(), Failed> {
     let system = |error: std::io::Error| Failed::System(error.to_string());
     let runtime = runtime().map_err(system)?;
     let writer = runtime.block_on(async {
@@ -46,8 +50,7 @@ pub fn run(services_file: PathBuf) -> Result<(), Failed> {
         let signals = Signals::catch().map_err(system)?;
         let services = config::load(&services_file).map_err(Failed::Configuration)?;
         let checker = Checker::new().map_err(|error| Failed::System(error.to_string()))?;
-        let journal = Arc::new(Journal::new(journal::CAPACITY));
-        let writer = start_writer(&journal).map_err(system)?;
+        let (journal, writer) = start_recording(state_dir).map_err(system)?;
         let upkeep = if writer.is_some() { start_upkeep().map_err(system)? } else { None };
         Ok(Daemon::new(services_file, checker, journal, writer, upkeep).watch(services, signals).await)
     });
@@ -71,11 +74,14 @@ pub fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-fn start_writer(journal: &Arc<Journal>) -> std::io::Result<Option<Writer>> {
+/// Without a database nothing is kept: nobody would ever take it.
+fn start_recording(state_dir: Option<&Path>) -> std::io::Result<(Arc<Journal>, Option<Writer>)> {
     match Database::from_environment("status-prober") {
         Ok(Some(database)) => {
             log::info!("recording to {database}");
-            return Writer::start(database, Arc::clone(journal)).map(Some);
+            let journal = open_journal(state_dir);
+            let writer = Writer::start(database, Arc::clone(&journal))?;
+            return Ok((journal, Some(writer)));
         }
         Ok(None) => {
             log::warn!("DATABASE_URL is not set: services are checked and logged, and nothing is recorded");
@@ -86,7 +92,18 @@ fn start_writer(journal: &Arc<Journal>) -> std::io::Result<Option<Writer>> {
             );
         }
     }
-    Ok(None)
+    Ok((Arc::new(Journal::new(journal::CAPACITY)), None))
+}
+
+/// In the state folder, or else in memory.
+fn open_journal(state_dir: Option<&Path>) -> Arc<Journal> {
+    let opened = state_dir
+        .ok_or_else(|| "there is no state folder (--state-dir, or StateDirectory= of the unit)".to_owned())
+        .and_then(|folder| Journal::open(&folder.join("journal"), journal::CAPACITY, journal::MOST_BYTES));
+    opened.unwrap_or_else(|reason| {
+        log::warn!("journal: {reason}. Checks that wait for the database wait in memory alone");
+        Arc::new(Journal::new(journal::CAPACITY))
+    })
 }
 
 /// By a way of its own, which `pg_stat_activity` shows under a name of its own: the writer never waits for an attempt
@@ -95,10 +112,13 @@ fn start_upkeep() -> std::io::Result<Option<Upkeep>> {
     Database::from_environment("status-prober upkeep").ok().flatten().map(Upkeep::start).transpose()
 }
 
-fn report_end(lost: usize) {
-    match lost {
-        0 => log::info!("everything measured is recorded"),
-        lost => log::error!("{lost} checks are lost: the database did not take them within {LAST_WRITES:?}"),
+fn report_end(Ending { kept, lost }: Ending) {
+    match (kept, lost) {
+        (0, 0) => log::info!("everything measured is recorded"),
+        (kept, 0) => log::info!("{kept} checks wait on disk, and are recorded after the next start"),
+        (_, lost) => {
+            log::error!("{lost} checks are lost: the database did not take them within {LAST_WRITES:?}");
+        }
     }
 }
 

@@ -20,9 +20,17 @@ const ENROL: &str = "
     INSERT INTO status_probers (id, version) VALUES ($1, $2)
     ON CONFLICT (id) DO UPDATE SET version = EXCLUDED.version, heartbeat_at = clock_timestamp()";
 
-// A journal that was not heard of for so long is gone for good.
+// Of an earlier run, which left checks on disk: it is no sign of life.
+const ENROL_EARLIER: &str = "
+    INSERT INTO status_probers (id, version, heartbeat_at) VALUES ($1, $2, clock_timestamp() - INTERVAL '1 day')
+    ON CONFLICT (id) DO NOTHING";
+
+const LAST_SEQ: &str = "SELECT last_seq FROM status_probers WHERE id = $1";
+
+// A journal that was not heard of for so long is gone for good. As long as a folder may still hold checks of it, the row
+// keeps them from being recorded twice.
 const FORGET_THE_GONE: &str =
-    "DELETE FROM status_probers WHERE heartbeat_at < clock_timestamp() - INTERVAL '90 days'";
+    "DELETE FROM status_probers WHERE heartbeat_at < clock_timestamp() - INTERVAL '2 years'";
 
 const HEARTBEAT: &str = "UPDATE status_probers SET heartbeat_at = clock_timestamp() WHERE id = $1";
 
@@ -39,7 +47,7 @@ const RECORD: &str = "
         WHERE $2 + n - 1 > ledger.last_seq
         RETURNING 1
     ), moved AS (
-        UPDATE status_probers SET last_seq = $3, heartbeat_at = clock_timestamp() WHERE id = $1 AND last_seq < $3
+        UPDATE status_probers SET last_seq = $3 WHERE id = $1 AND last_seq < $3
     )
     SELECT (SELECT count(*) FROM inserted) FROM ledger";
 
@@ -71,6 +79,19 @@ pub fn enrol(client: &mut Client, journal: Uuid) -> Result<(), Error> {
     client.execute_typed(FORGET_THE_GONE, &[]).map(drop)
 }
 
+/// Enters the journal of an earlier run into the ledger, or finds it there; gives the number of its last check that is
+/// recorded.
+///
+/// # Errors
+/// Those of the database.
+pub fn enrol_earlier(client: &mut Client, journal: Uuid) -> Result<u64, Error> {
+    client
+        .execute_typed(ENROL_EARLIER, &[(&journal, Type::UUID), (&env!("CARGO_PKG_VERSION"), Type::TEXT)])?;
+    let row = client.query_typed_opt(LAST_SEQ, &[(&journal, Type::UUID)])?;
+    let last_seq = row.map(|row| row.try_get::<_, i64>(0)).transpose()?.unwrap_or(0);
+    Ok(u64::try_from(last_seq).unwrap_or(0))
+}
+
 /// Says that the prober is alive; `false` where the ledger does not know the journal (any more).
 ///
 /// # Errors
@@ -85,12 +106,12 @@ pub fn heartbeat(client: &mut Client, journal: Uuid) -> Result<bool, Error> {
 ///
 /// # Errors
 /// Those of the database; then nothing of the batch was recorded, or all of it and the answer was lost.
-pub fn record(client: &mut Client, journal: Uuid, batch: &Batch) -> Result<Option<usize>, Error> {
+pub fn record(client: &mut Client, batch: &Batch) -> Result<Option<usize>, Error> {
     let (checks, seq) = (&batch.checks, |seq: u64| i64::try_from(seq).unwrap_or(i64::MAX));
     let inserted = client.query_typed_opt(
         RECORD,
         &[
-            (&journal, Type::UUID),
+            (&batch.journal, Type::UUID),
             (&seq(batch.first_seq), Type::INT8),
             (&seq(batch.last_seq()), Type::INT8),
             (&column(checks, |check| check.service_id.as_str()), Type::TEXT_ARRAY),

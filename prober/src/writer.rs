@@ -12,7 +12,7 @@ use postgres::{Client, Error, error::SqlState};
 use shared::{Database, Service, database::explain, retry::Retry, vital};
 
 use crate::{
-    journal::{Batch, Journal},
+    journal::{Batch, Ending, Journal},
     migrate,
     standing::Recording,
     store,
@@ -52,6 +52,7 @@ impl Writer {
             away: Arc::clone(&away),
             published: None,
             in_hand: None,
+            heartbeat_due: Instant::now(),
             retry: Retry::default(),
         };
         let thread = vital::start("writer", move || session.run())?;
@@ -73,15 +74,15 @@ impl Writer {
         }
     }
 
-    /// Closes the journal and waits for the last check to be recorded, for at most `patience`. Gives the number of
-    /// checks that were measured and are not known to be recorded.
-    pub fn finish(self, patience: Duration) -> usize {
+    /// Closes the journal and waits for the last check to be recorded, for at most `patience`; not for a database that is
+    /// away, where the checks are on disk. Says what became of them.
+    pub fn finish(self, patience: Duration) -> Ending {
         let end = Instant::now() + patience;
         self.journal.close(end);
         while !self.thread.is_finished() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.journal.unrecorded()
+        self.journal.end()
     }
 }
 
@@ -94,6 +95,7 @@ struct Session {
     /// What every new session publishes again: the database may be another one now.
     published: Option<Vec<Service>>,
     in_hand: Option<Batch>,
+    heartbeat_due: Instant,
     retry: Retry,
 }
 
@@ -106,11 +108,11 @@ impl Session {
                 let waiting = self.journal.unrecorded();
                 log::error!("database: {reason}. Checks go on, {waiting} wait in the journal; trying again");
             }
-            self.report_dropped();
+            self.report_lost();
             let pause = self.retry.pause();
             match self.journal.closes() {
                 None => self.journal.wait_for_close(Instant::now() + pause),
-                Some(end) if self.journal.unrecorded() == 0 || Instant::now() >= end => return,
+                Some(end) if self.journal.is_safe() || Instant::now() >= end => return,
                 Some(_) => std::thread::sleep(pause.min(SHORT_PAUSE)),
             }
         }
@@ -132,6 +134,10 @@ impl Session {
 
     fn enrol(&mut self, client: &mut Client) -> Result<(), Error> {
         store::enrol(client, self.journal.id)?;
+        for earlier in self.journal.earlier() {
+            let recorded = store::enrol_earlier(client, earlier)?;
+            self.journal.recorded(earlier, recorded);
+        }
         match &self.published {
             Some(services) => store::publish_services(client, self.journal.id, services),
             None => Ok(()),
@@ -140,22 +146,21 @@ impl Session {
 
     fn serve(&mut self, mut client: Client) -> Result<(), String> {
         let failed = |error: Error| format!("writing: {}", explain(&error));
-        let mut heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
+        self.heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
         loop {
             let closes = self.journal.closes();
+            if let Some(end) = closes {
+                self.journal.wait_for_the_disk(end);
+            }
             client.is_valid(SIGN_OF_LIFE).map_err(failed)?;
             self.publish(&mut client).map_err(failed)?;
-            if Instant::now() >= heartbeat_due {
-                if !store::heartbeat(&mut client, self.journal.id).map_err(failed)? {
-                    self.enrol(&mut client).map_err(failed)?;
-                }
-                heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
-            }
+            self.beat(&mut client).map_err(failed)?;
             match (self.record_all(&mut client), closes) {
                 (Ok(()), Some(_)) => return Ok(()),
                 (Ok(()), None) => {
                     self.retry.recovered();
-                    self.journal.wait(heartbeat_due);
+                    self.report_lost();
+                    self.journal.wait(self.heartbeat_due);
                 }
                 (Err(error), Some(end)) if Instant::now() >= end => return Err(failed(error)),
                 (Err(error), _) if is_held_up(&error) => self.wait_for_others(&failed(error)),
@@ -173,7 +178,20 @@ impl Session {
     }
 
     fn record_all(&mut self, client: &mut Client) -> Result<(), Error> {
-        while self.record(client)? {}
+        while self.record(client)? {
+            self.beat(client)?;
+        }
+        Ok(())
+    }
+
+    /// Says that it is alive, if it is time; however much there is to record.
+    fn beat(&mut self, client: &mut Client) -> Result<(), Error> {
+        if Instant::now() >= self.heartbeat_due {
+            if !store::heartbeat(client, self.journal.id)? {
+                self.enrol(client)?;
+            }
+            self.heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
+        }
         Ok(())
     }
 
@@ -192,18 +210,21 @@ impl Session {
             self.in_hand = self.journal.take(BATCH);
         }
         let Some(batch) = &self.in_hand else { return Ok(false) };
-        match store::record(client, self.journal.id, batch)? {
+        match store::record(client, batch)? {
             Some(_) => self.in_hand = None,
             None => self.enrol(client)?,
         }
         Ok(true)
     }
 
-    fn report_dropped(&self) {
-        let dropped = self.journal.take_dropped();
+    fn report_lost(&self) {
+        let (dropped, spoiled) = self.journal.take_lost();
         if dropped > 0 {
+            log::error!("{dropped} checks were dropped unrecorded: the journal was full");
+        }
+        if spoiled > 0 {
             log::error!(
-                "{dropped} checks were dropped unrecorded: the journal was full while the database was away"
+                "{spoiled} checks of the journal are lost: what stands on disk is not what was written"
             );
         }
     }

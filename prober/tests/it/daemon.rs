@@ -7,9 +7,9 @@ use crate::{
     servers::Server,
 };
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-fn count(client: &mut postgres::Client, of: &str) -> i64 {
+pub(crate) fn count(client: &mut postgres::Client, of: &str) -> i64 {
     client.query_one(&format!("SELECT count(*) FROM {of}"), &[]).unwrap().get(0)
 }
 

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod daemon;
 mod figures;
+mod journal;
 mod migrations;
 mod probe;
 mod process;

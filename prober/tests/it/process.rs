@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// A folder with a services file.
 pub(crate) struct Setup {
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) services: PathBuf,
 }
 
@@ -21,7 +21,7 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let services = folder.path().join("services.toml");
         std::fs::write(&services, text).unwrap();
-        Setup { _folder: folder, services }
+        Setup { folder, services }
     }
 
     /// Services at these addresses (id, URL), each checked every second without retries.
@@ -44,6 +44,18 @@ impl Setup {
         if let Some(url) = database_url {
             command.env("DATABASE_URL", url);
         }
+        Daemon::start(command)
+    }
+
+    /// Where its journal is, once it is started with it.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Starts the daemon with a folder for what outlives it.
+    pub(crate) fn start_with_state(&self, database_url: &str) -> Daemon {
+        let mut command = self.command(&["run"]);
+        command.arg("--state-dir").arg(self.state_dir()).env("DATABASE_URL", database_url);
         Daemon::start(command)
     }
 

@@ -6,8 +6,9 @@ use prober::{
     store,
 };
 use shared::{Check, Status, testing::Database};
+use uuid::Uuid;
 
-fn checks(numbers: std::ops::RangeInclusive<i32>) -> Batch {
+fn checks(journal: Uuid, numbers: std::ops::RangeInclusive<i32>) -> Batch {
     let start: DateTime<Utc> = DateTime::from_timestamp(1_770_000_000, 0).unwrap();
     let check = |n| Check {
         service_id: "main".into(),
@@ -17,7 +18,8 @@ fn checks(numbers: std::ops::RangeInclusive<i32>) -> Batch {
         status_code: Some(200),
         error: None,
     };
-    Batch { first_seq: u64::try_from(*numbers.start()).unwrap(), checks: numbers.map(check).collect() }
+    let first_seq = u64::try_from(*numbers.start()).unwrap();
+    Batch { journal, first_seq, checks: numbers.map(check).collect() }
 }
 
 fn recorded(database: &Database) -> Vec<i32> {
@@ -31,10 +33,10 @@ fn a_replay_changes_nothing_and_an_overlap_adds_only_what_is_new() {
     let mut client = database.connect();
     let journal = Journal::new(1).id;
     store::enrol(&mut client, journal).unwrap();
-    assert_eq!(store::record(&mut client, journal, &checks(1..=5)).unwrap(), Some(5));
-    assert_eq!(store::record(&mut client, journal, &checks(1..=5)).unwrap(), Some(0));
-    assert_eq!(store::record(&mut client, journal, &checks(3..=8)).unwrap(), Some(3));
-    assert_eq!(store::record(&mut client, journal, &checks(11..=12)).unwrap(), Some(2), "after dropped ones");
+    assert_eq!(store::record(&mut client, &checks(journal, 1..=5)).unwrap(), Some(5));
+    assert_eq!(store::record(&mut client, &checks(journal, 1..=5)).unwrap(), Some(0));
+    assert_eq!(store::record(&mut client, &checks(journal, 3..=8)).unwrap(), Some(3));
+    assert_eq!(store::record(&mut client, &checks(journal, 11..=12)).unwrap(), Some(2), "after dropped ones");
     assert_eq!(recorded(&database), [1, 2, 3, 4, 5, 6, 7, 8, 11, 12]);
 }
 
@@ -50,8 +52,8 @@ fn racing_replays_of_overlapping_ranges_leave_each_check_once() {
                 let mut client = database.connect();
                 for begin in (1..=200).step_by(step) {
                     let end = (begin + 2 * i32::try_from(step).unwrap()).min(200);
-                    store::record(&mut client, journal, &checks(1..=end)).unwrap();
-                    store::record(&mut client, journal, &checks(begin..=end)).unwrap();
+                    store::record(&mut client, &checks(journal, 1..=end)).unwrap();
+                    store::record(&mut client, &checks(journal, begin..=end)).unwrap();
                 }
             });
         }
@@ -65,7 +67,7 @@ fn two_journals_do_not_disturb_each_other() {
     let mut client = database.connect();
     for journal in [Journal::new(1).id, Journal::new(1).id] {
         store::enrol(&mut client, journal).unwrap();
-        store::record(&mut client, journal, &checks(1..=2)).unwrap();
+        store::record(&mut client, &checks(journal, 1..=2)).unwrap();
     }
     assert_eq!(recorded(&database), [1, 2, 1, 2]);
 }
@@ -75,7 +77,7 @@ fn a_ledger_that_forgot_the_journal_is_noticed_before_anything_is_written() {
     let database = Database::migrated();
     let mut client = database.connect();
     let journal = Journal::new(1).id;
-    assert_eq!(store::record(&mut client, journal, &checks(1..=2)).unwrap(), None);
+    assert_eq!(store::record(&mut client, &checks(journal, 1..=2)).unwrap(), None);
     assert!(!store::heartbeat(&mut client, journal).unwrap());
     assert_eq!(recorded(&database), [] as [i32; 0]);
 }

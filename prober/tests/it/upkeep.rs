@@ -19,6 +19,8 @@ use shared::{
     testing::{Database, eventually},
 };
 
+use uuid::Uuid;
+
 use crate::{
     migrations::{assert_counts_are_right, one},
     process::Setup,
@@ -355,7 +357,7 @@ fn a_rollup_without_checks_is_met_once_and_not_for_ever() {
     assert_eq!(retire(&mut client), 0);
 }
 
-fn batch(first: u64, services: u64) -> Batch {
+fn batch(journal: Uuid, first: u64, services: u64) -> Batch {
     let check = |n: u64| Check {
         service_id: format!("s{}", n % services),
         timestamp: Utc::now() - Duration::from_secs(n * 7919 % (200 * 86_400)),
@@ -364,7 +366,7 @@ fn batch(first: u64, services: u64) -> Batch {
         status_code: None,
         error: None,
     };
-    Batch { first_seq: first, checks: (first..first + 100).map(check).collect() }
+    Batch { journal, first_seq: first, checks: (first..first + 100).map(check).collect() }
 }
 
 #[test]
@@ -401,7 +403,7 @@ fn writers_correctors_readers_and_upkeep_lose_no_count_and_never_deadlock() {
                     let journal = Journal::new(1).id;
                     store::enrol(&mut client, journal).unwrap();
                     for n in 0..60 {
-                        store::record(&mut client, journal, &batch(1 + n * 100, 20)).unwrap();
+                        store::record(&mut client, &batch(journal, 1 + n * 100, 20)).unwrap();
                     }
                     60 * 100
                 })
