@@ -26,7 +26,7 @@ use crate::{
     config,
     journal::Journal,
     pulse::Pulse,
-    run::{AT_ONCE, Signals},
+    run::{AT_ONCE, HANGING_AT_ONCE, Signals},
     schedule::{Schedule, Turn},
     standing::{self, Recording},
     target::Target,
@@ -45,6 +45,8 @@ pub(crate) struct Daemon {
     services_file: PathBuf,
     checker: Checker,
     free: Arc<Semaphore>,
+    /// Places for services whose last try timed out, each beside one of `free`.
+    free_to_hang: Arc<Semaphore>,
     /// In the order of the file.
     targets: Vec<Arc<Target>>,
     watched: HashMap<String, Watched>,
@@ -84,6 +86,7 @@ impl Daemon {
             services_file,
             checker,
             free: Arc::new(Semaphore::new(AT_ONCE)),
+            free_to_hang: Arc::new(Semaphore::new(HANGING_AT_ONCE)),
             targets: Vec::new(),
             watched: HashMap::new(),
             schedule: Schedule::default(),
@@ -150,8 +153,13 @@ impl Daemon {
         let target = Arc::clone(&watched.target);
         self.pulse.begins(target.tries_take(), Instant::now());
         let (checker, free) = (self.checker.clone(), Arc::clone(&self.free));
+        let hangs = (watched.last_status == Status::Timeout).then(|| Arc::clone(&self.free_to_hang));
         let task = self.running.spawn(async move {
             // Closed at the end: no new checks.
+            let _hanging = match &hangs {
+                Some(free_to_hang) => Some(free_to_hang.acquire().await.ok()?),
+                None => None,
+            };
             let _place = free.acquire().await.ok()?;
             Some(checker.check(&target).await)
         });
@@ -265,6 +273,7 @@ impl Daemon {
     }
 
     async fn finish_checks(&mut self) {
+        self.free_to_hang.close();
         self.free.close();
         let cut_off = sleep(LAST_CHECKS);
         tokio::pin!(cut_off);

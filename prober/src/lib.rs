@@ -1,7 +1,8 @@
 //! The life of one check.
 //!
 //! [`schedule`] says whose turn it is. `daemon` begins the check, unless the last one of the service is still at
-//! work; above a bound it waits for a place. [`checker`] looks up the name, takes a thread, and lets [`probe`] ask the target
+//! work; above a bound it waits for a place, and of services that hang
+//! only half of them. [`checker`] looks up the name, takes a thread, and lets [`probe`] ask the target
 //! once, timed and bounded; [`verdict`] says whether another try is due and in the end turns the reply into a
 //! check. The [`journal`] takes it in without waiting and has it on disk a moment later; the [`writer`], the one thread
 //! that owns the connection, hands it from there to [`store`], which records it exactly once.

@@ -24,6 +24,8 @@ use crate::{
 
 /// Checks at work at the same time, and so threads.
 pub const AT_ONCE: usize = 1024;
+/// Of these, what services may take whose last try timed out: targets that hang never stop the others.
+pub const HANGING_AT_ONCE: usize = AT_ONCE / 2;
 /// What a thread of a check needs with TLS.
 const STACK_BYTES: usize = 256 << 10;
 /// At the end, the database has this long to take what was measured.

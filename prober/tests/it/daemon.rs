@@ -1,5 +1,13 @@
 //! The daemon against real servers and a real PostgreSQL: what is measured is recorded, through loss, reload and end.
 
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
 use shared::testing::{Cluster, Database, eventually, free_port};
 
 use crate::{
@@ -211,6 +219,42 @@ fn a_service_is_never_checked_twice_at_once() {
     daemon.logged("second: unknown -> online");
     assert_eq!(silent.accepted(), 1);
     daemon.logged("1 turns were skipped");
+}
+
+#[test]
+fn services_that_hang_take_half_of_the_places_and_the_others_keep_their_turns() {
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (count, peak) = (Arc::clone(&open), Arc::clone(&most));
+    let hanging = Server::raw(move |stream| {
+        peak.fetch_max(count.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        while std::io::Read::read(&mut &stream, &mut [0; 1024]).is_ok_and(|read| read > 0) {}
+        count.fetch_sub(1, Ordering::SeqCst);
+    });
+    let server = Server::saying(OK);
+    let mut text = format!(
+        "interval = \"4s\"\ntimeout = \"3s\"\nretries = 0\n\
+         [[services]]\nid = \"well\"\nname = \"well\"\ninterval = \"1s\"\ntimeout = \"900ms\"\nurl = \"{}\"\n",
+        server.url("/")
+    );
+    for n in 0..900 {
+        let url = hanging.url(&format!("/{n}"));
+        write!(text, "[[services]]\nid = \"h{n}\"\nname = \"h{n}\"\nurl = \"{url}\"\n").unwrap();
+    }
+    let setup = Setup::of(&text);
+    let mut daemon = setup.start(None);
+    daemon.logged("h899: unknown -> timeout");
+    eventually("the first round is over", || hanging.accepted() >= 900 + 300);
+    most.store(0, Ordering::SeqCst);
+    let before = server.requests().len();
+    eventually("further rounds", || hanging.accepted() >= 900 + 300 + 1500);
+    // A connection is closed a moment before this server hears of it.
+    let most = most.load(Ordering::SeqCst);
+    assert!(most <= 600, "{most} at once; without a bound they are {}", 900 * 3 / 4);
+    // At 512 in three seconds, 1500 take nine.
+    let turns = server.requests().len() - before;
+    assert!(turns >= 3, "{turns} turns of the one that is well");
+    daemon.signal("KILL");
+    daemon.wait();
 }
 
 #[test]
