@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     broken::Broken,
+    canary::{Canary, Word},
     checker::Checker,
     clock::Clock,
     config,
@@ -58,6 +59,7 @@ pub(crate) struct Daemon {
     busy: HashSet<String>,
     pulse: Pulse,
     clock: Clock,
+    canary: Canary,
     journal: Arc<Journal>,
     writer: Option<Writer>,
     upkeep: Option<Upkeep>,
@@ -95,6 +97,7 @@ impl Daemon {
             busy: HashSet::new(),
             pulse: Pulse::new(Instant::now()),
             clock: Clock::now(),
+            canary: Canary::default(),
             journal,
             writer,
             upkeep,
@@ -119,6 +122,7 @@ impl Daemon {
             tokio::select! {
                 () = sleep_until(due.into()) => self.take_turns(&mut skipped),
                 Some(finished) = self.running.join_next_with_id() => self.finished(finished),
+                one_answers = self.canary.answered() => self.decided(one_answers),
                 _ = signals.reload.recv() => self.reload(),
                 _ = look_at_the_clock.tick() => {
                     skipped.report();
@@ -178,9 +182,27 @@ impl Daemon {
         let id = self.at_work.remove(&task).unwrap_or_default();
         self.busy.remove(&id);
         match outcome {
+            Some(Ok(check)) if self.canary.doubts(&check) => {
+                // Its service has no other turn until it is known.
+                self.busy.insert(id);
+                self.canary.keep(check, &self.checker);
+            }
             Some(Ok(check)) => self.measured(check),
             Some(Err(reason)) => log::error!("{id}: {reason}; nothing is recorded for this turn"),
             None => {}
+        }
+    }
+
+    fn decided(&mut self, one_answers: bool) {
+        let (checks, counts) = match self.canary.decide(one_answers, &self.checker) {
+            Word::They(checks) => (checks, true),
+            Word::We(checks) => (checks, false),
+        };
+        for check in checks {
+            self.busy.remove(&check.service_id);
+            if counts {
+                self.measured(check);
+            }
         }
     }
 
@@ -198,9 +220,7 @@ impl Daemon {
         if let Some(upkeep) = &self.upkeep {
             upkeep.keep_for(services.retention);
         }
-        if !services.canary.is_empty() {
-            log::warn!("canary is not asked by this version: a failure of this machine's network counts");
-        }
+        self.canary.load(services.canary);
         self.targets = services.targets.into_iter().map(Arc::new).collect();
         let before = std::mem::take(&mut self.watched);
         for target in &self.targets {
@@ -277,17 +297,18 @@ impl Daemon {
         self.free.close();
         let cut_off = sleep(LAST_CHECKS);
         tokio::pin!(cut_off);
-        loop {
+        while !self.running.is_empty() || self.canary.is_asked() {
             tokio::select! {
-                finished = self.running.join_next_with_id() => match finished {
-                    Some(finished) => self.finished(finished),
-                    None => return,
-                },
+                Some(finished) = self.running.join_next_with_id() => self.finished(finished),
+                one_answers = self.canary.answered() => self.decided(one_answers),
                 () = &mut cut_off => break,
             }
         }
-        log::info!("{} checks were still at work and are cut off, unrecorded", self.running.len());
-        self.running.abort_all();
+        if !self.running.is_empty() {
+            log::info!("{} checks were still at work and are cut off, unrecorded", self.running.len());
+            self.running.abort_all();
+        }
+        self.canary.end();
     }
 
     fn summary(&self) -> String {

@@ -5,7 +5,8 @@
 //! only half of them. [`checker`] looks up the name, takes a thread, and lets [`probe`] ask the target
 //! once, timed and bounded; [`verdict`] says whether another try is due and in the end turns the reply into a
 //! check. The [`journal`] takes it in without waiting and has it on disk a moment later; the [`writer`], the one thread
-//! that owns the connection, hands it from there to [`store`], which records it exactly once.
+//! that owns the connection, hands it from there to [`store`], which records it exactly once. (A check without an answer waits before that until
+//! `canary` knows whether it is the service that fails or this machine.)
 //!
 //! Checks that are recorded are [`upkeep`]'s: it summarises response times and removes what is past its age.
 //!
@@ -15,6 +16,7 @@
 //! person and records nothing.
 
 pub mod broken;
+mod canary;
 pub mod checker;
 pub mod cli;
 pub mod clock;

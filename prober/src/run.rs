@@ -26,6 +26,8 @@ use crate::{
 pub const AT_ONCE: usize = 1024;
 /// Of these, what services may take whose last try timed out: targets that hang never stop the others.
 pub const HANGING_AT_ONCE: usize = AT_ONCE / 2;
+/// Threads beside these, so that canaries are asked whatever hangs.
+const FOR_CANARIES: usize = 16;
 /// What a thread of a check needs with TLS.
 const STACK_BYTES: usize = 256 << 10;
 /// At the end, the database has this long to take what was measured.
@@ -71,7 +73,7 @@ pub fn run(services_file: PathBuf, state_dir: Option<&Path>) -> Result<(), Faile
 pub fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(AT_ONCE)
+        .max_blocking_threads(AT_ONCE + FOR_CANARIES)
         .thread_stack_size(STACK_BYTES)
         .build()
 }

@@ -28,7 +28,8 @@ const LONGEST: u64 = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: File,
+    /// Locked.
+    itself: File,
 }
 
 /// One file of the journal, as far as it is good.
@@ -64,14 +65,12 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<(Folder, Found), String> {
         let failed = |error: io::Error| format!("{}: {error}", path.display());
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-        let lock = path.join("lock");
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock);
-        let lock = lock.map_err(failed)?;
-        lock.try_lock().map_err(|error| match error {
+        let itself = File::open(path).map_err(failed)?;
+        itself.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => format!("{}: another prober keeps its checks there", path.display()),
             TryLockError::Error(error) => failed(error),
         })?;
-        let folder = Folder { path: path.to_owned(), _lock: lock };
+        let folder = Folder { path: path.to_owned(), itself };
         let found = folder.look().map_err(failed)?;
         Ok((folder, found))
     }
@@ -138,7 +137,7 @@ impl Folder {
 
     /// So that a name outlives a loss of power too.
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.itself.sync_all()
     }
 }
 

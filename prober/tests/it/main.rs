@@ -1,6 +1,7 @@
 //! The prober from outside: one binary, one module per subject.
 #![allow(clippy::unwrap_used)]
 
+mod canary;
 mod commands;
 mod config;
 mod daemon;
