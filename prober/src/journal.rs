@@ -8,8 +8,10 @@ mod line;
 
 use std::{
     collections::{HashMap, VecDeque},
+    io::ErrorKind,
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,6 +26,10 @@ pub const CAPACITY: usize = 65_536;
 pub const MOST_BYTES: u64 = 256 << 20;
 /// What is measured is on disk this much later at the most, and what the disk takes.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
+/// A disk that takes longer for a flush keeps nothing from the database.
+const PATIENCE_WITH_THE_DISK: Duration = Duration::from_secs(5);
+/// What can't be read now is tried again.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 /// Checks that are written at once, so that none of them waits for too many others.
 const FLUSHED_AT_ONCE: usize = 10_000;
 
@@ -58,6 +64,8 @@ struct State {
     taken: HashMap<Uuid, u64>,
     /// Checks come to the writer by way of the disk; else from memory.
     by_disk: bool,
+    /// Since when the disk is at one flush.
+    flushing: Option<Instant>,
     /// Taken out last, and not known to be recorded.
     in_hand: usize,
     /// When checks were last known to be recorded, or the first came in since.
@@ -102,6 +110,17 @@ impl State {
         self.last_seq + 1 - self.waiting.len() as u64
     }
 
+    /// Checks come by way of the disk, unless it has been at one flush for too long.
+    fn goes_by_disk(&self) -> bool {
+        self.by_disk && self.flushing.is_none_or(|since| since.elapsed() < PATIENCE_WITH_THE_DISK)
+    }
+
+    /// All up to this number are taken out.
+    fn takes(&mut self, journal: Uuid, last_seq: u64) {
+        let taken = self.taken.entry(journal).or_default();
+        *taken = last_seq.max(*taken);
+    }
+
     fn taken(&self, journal: Uuid) -> u64 {
         self.taken.get(&journal).copied().unwrap_or(0)
     }
@@ -113,7 +132,7 @@ impl State {
 
     /// Whether there is a check to take.
     fn is_ready(&self) -> bool {
-        (!self.by_disk && !self.waiting.is_empty())
+        (!self.goes_by_disk() && !self.waiting.is_empty())
             || self.segments.iter().any(|segment| self.left(segment) > 0)
     }
 
@@ -199,6 +218,10 @@ impl Journal {
             match read {
                 Ok(lines) => {
                     state.spoiled += lines.spoiled;
+                    if reader.is_past(&segment) {
+                        // Whatever stood at its end.
+                        state.takes(segment.journal, segment.last_seq);
+                    }
                     if !lines.checks.is_empty() {
                         let batch = Batch {
                             journal: segment.journal,
@@ -208,19 +231,25 @@ impl Journal {
                         return Some(hand_out(&mut state, batch));
                     }
                 }
-                Err(_) => {
-                    // What can't be read is lost, and counted; what comes after it is not.
-                    // Unless it made room meanwhile, and is counted.
-                    if state.segments.contains(&segment) {
-                        let left = state.left(&segment);
-                        state.spoiled += left;
-                    }
+                // It made room meanwhile, and is counted.
+                Err(_) if !state.segments.contains(&segment) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let left = state.left(&segment);
+                    state.spoiled += left;
+                    state.takes(segment.journal, segment.last_seq);
                     reader.skip(&segment);
+                }
+                // Too many open files, say: nothing is lost by another try. Where it never ends, room is made in the end.
+                Err(error) => {
+                    drop(state);
+                    log::error!("journal: it can't be read: {error}; trying again");
+                    thread::sleep(BETWEEN_TRIES);
+                    return None;
                 }
             }
         }
         let mut state = self.lock();
-        if state.by_disk {
+        if state.goes_by_disk() {
             return None;
         }
         let first_seq = state.first_waiting();
@@ -256,9 +285,7 @@ impl Journal {
 
     /// Of these checks the database knows already: an acknowledgement was lost, or the program ended before it came.
     pub fn recorded(&self, journal: Uuid, last_seq: u64) {
-        let mut state = self.lock();
-        let taken = state.taken.entry(journal).or_default();
-        *taken = last_seq.max(*taken);
+        self.lock().takes(journal, last_seq);
     }
 
     /// The earlier journals whose checks are still to be recorded.
@@ -335,7 +362,7 @@ impl Journal {
 
     /// Waits, after the close, until all that came can be taken, or `until`.
     pub fn wait_for_the_disk(&self, until: Instant) {
-        self.wait_while(until, |state| state.by_disk && !state.waiting.is_empty());
+        self.wait_while(until, |state| state.goes_by_disk() && !state.waiting.is_empty());
     }
 
     fn wait_while(&self, until: Instant, idle: impl Fn(&State) -> bool) {
@@ -355,7 +382,10 @@ impl Journal {
         let mut retry = Retry::default();
         while let Some((first_seq, checks)) = self.wait_for_checks() {
             let next = Instant::now() + FLUSH_EVERY;
-            match tail.append(folder, first_seq, &checks) {
+            self.lock().flushing = Some(Instant::now());
+            let written = tail.append(folder, first_seq, &checks);
+            self.lock().flushing = None;
+            match written {
                 Ok(segment) => {
                     if !self.lock().by_disk {
                         log::info!("journal: {} takes checks again", folder.path().display());
@@ -430,7 +460,7 @@ impl Journal {
 
 fn hand_out(state: &mut State, batch: Batch) -> Batch {
     state.in_hand = batch.checks.len();
-    state.taken.insert(batch.journal, batch.last_seq());
+    state.takes(batch.journal, batch.last_seq());
     batch
 }
 

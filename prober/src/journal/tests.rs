@@ -273,6 +273,50 @@ fn a_folder_of_somebody_else_is_left_alone() {
     assert!(refused.contains("journal: "), "{refused}");
 }
 
+#[test]
+fn what_is_spoiled_or_gone_is_counted_once_and_holds_up_nothing() {
+    let folder = TempDir::new().unwrap();
+    let journal = open(&folder);
+    (1..=6).for_each(|n| journal.push(check(n)));
+    flushed(&journal);
+    let image = crashed(&folder);
+    let next = open(&image);
+    next.push(check(7));
+    flushed(&next);
+    let [old, _] = &files(&image)[..] else { panic!("two files") };
+    let mut spoiled = fs::read(old).unwrap();
+    let last = spoiled.len() - 20;
+    spoiled[last] ^= 1;
+    fs::write(old, spoiled).unwrap();
+    assert_eq!((drain(&next), next.take_lost()), (vec![1, 2, 3, 4, 5, 7], (0, 1)));
+    assert_eq!((next.unrecorded(), files(&image).len()), (0, 1));
+    close(&next);
+
+    let image = crashed(&folder);
+    let next = open(&image);
+    next.push(check(7));
+    flushed(&next);
+    fs::remove_file(&files(&image)[0]).unwrap();
+    assert_eq!((drain(&next), next.take_lost(), next.unrecorded()), (vec![7], (0, 6), 0));
+    close(&next);
+    close(&journal);
+}
+
+#[test]
+fn a_disk_that_hangs_keeps_nothing_from_the_database() {
+    let journal = Journal::new(10);
+    let long_ago = Instant::now().checked_sub(PATIENCE_WITH_THE_DISK).unwrap();
+    for (since, taken) in [(Some(Instant::now()), false), (None, false), (Some(long_ago), true)] {
+        {
+            let mut state = journal.lock();
+            (state.by_disk, state.flushing) = (true, since);
+        }
+        journal.push(check(1));
+        assert_eq!(journal.take(10).is_some(), taken, "{since:?}");
+    }
+    assert_eq!(journal.unrecorded(), 3, "taken, not yet recorded");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Push(u8),
