@@ -283,11 +283,7 @@ fn what_is_spoiled_or_gone_is_counted_once_and_holds_up_nothing() {
     let next = open(&image);
     next.push(check(7));
     flushed(&next);
-    let [old, _] = &files(&image)[..] else { panic!("two files") };
-    let mut spoiled = fs::read(old).unwrap();
-    let last = spoiled.len() - 20;
-    spoiled[last] ^= 1;
-    fs::write(old, spoiled).unwrap();
+    spoil_the_end(&files(&image)[0]);
     assert_eq!((drain(&next), next.take_lost()), (vec![1, 2, 3, 4, 5, 7], (0, 1)));
     assert_eq!((next.unrecorded(), files(&image).len()), (0, 1));
     close(&next);
@@ -299,7 +295,20 @@ fn what_is_spoiled_or_gone_is_counted_once_and_holds_up_nothing() {
     fs::remove_file(&files(&image)[0]).unwrap();
     assert_eq!((drain(&next), next.take_lost(), next.unrecorded()), (vec![7], (0, 6), 0));
     close(&next);
+
+    spoil_the_end(&files(&folder)[0]);
+    assert_eq!(
+        (drain(&journal), journal.take_lost(), journal.unrecorded()),
+        (vec![1, 2, 3, 4, 5], (0, 1), 0)
+    );
     close(&journal);
+}
+
+fn spoil_the_end(file: &Path) {
+    let mut content = fs::read(file).unwrap();
+    let last = content.len() - 20;
+    content[last] ^= 1;
+    fs::write(file, content).unwrap();
 }
 
 #[test]
