@@ -109,6 +109,10 @@ impl Canary {
         self.asked = std::mem::take(&mut self.doubtful);
         let (checker, targets) = (checker.clone(), self.targets.clone());
         self.round = Some(tokio::spawn(async move {
+            // A reload took them away.
+            if targets.is_empty() {
+                return true;
+            }
             let mut asked = JoinSet::new();
             for target in targets {
                 let checker = checker.clone();

@@ -52,7 +52,7 @@ pub struct Journal {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Measured, and not yet on disk.
+    /// Neither on disk nor known to be recorded; those at its begin may be taken out.
     waiting: VecDeque<Check>,
     /// The number of the last check that came in.
     last_seq: u64,
@@ -140,9 +140,16 @@ impl State {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    fn unrecorded(&self) -> usize {
+    /// How many of those in memory are taken out already.
+    fn waiting_in_hand(&self, journal: Uuid) -> usize {
+        let taken = (self.taken(journal) + 1).saturating_sub(self.first_waiting());
+        usize::try_from(taken).unwrap_or(usize::MAX).min(self.waiting.len())
+    }
+
+    fn unrecorded(&self, journal: Uuid) -> usize {
         let on_disk: u64 = self.segments.iter().map(|segment| self.left(segment)).sum();
-        usize::try_from(on_disk).unwrap_or(usize::MAX) + self.waiting.len() + self.in_hand
+        let in_memory = self.waiting.len() - self.waiting_in_hand(journal);
+        usize::try_from(on_disk).unwrap_or(usize::MAX) + in_memory + self.in_hand
     }
 }
 
@@ -184,14 +191,15 @@ impl Journal {
     /// Takes in a measured check. Never blocks for longer than it takes to queue it.
     pub fn push(&self, check: Check) {
         let mut state = self.lock();
-        if state.unrecorded() == 0 {
+        if state.unrecorded(self.id) == 0 {
             state.advanced = Some(Instant::now());
         }
         state.last_seq += 1;
         state.waiting.push_back(check);
         if state.waiting.len() > self.capacity {
+            let is_taken = state.waiting_in_hand(self.id) > 0;
             state.waiting.pop_front();
-            state.dropped += 1;
+            state.dropped += u64::from(!is_taken);
         }
         let by_disk = state.by_disk;
         drop(state);
@@ -209,6 +217,8 @@ impl Journal {
             let mut state = self.lock();
             state.in_hand = 0;
             state.advanced = Some(Instant::now());
+            let recorded = state.waiting_in_hand(self.id);
+            state.waiting.drain(..recorded);
             self.forget_recorded(&mut state, &reader);
         }
         while let Some((segment, after)) = self.next_to_read(&reader) {
@@ -217,6 +227,7 @@ impl Journal {
             let mut state = self.lock();
             match read {
                 Ok(lines) => {
+                    reader.trouble.recovered();
                     state.spoiled += lines.spoiled;
                     if reader.is_past(&segment) {
                         // Whatever stood at its end.
@@ -232,7 +243,7 @@ impl Journal {
                     }
                 }
                 // It made room meanwhile, and is counted.
-                Err(_) if !state.segments.contains(&segment) => {}
+                Err(_) if !state.segments.iter().any(|other| other.number == segment.number) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     let left = state.left(&segment);
                     state.spoiled += left;
@@ -242,7 +253,9 @@ impl Journal {
                 // Too many open files, say: nothing is lost by another try. Where it never ends, room is made in the end.
                 Err(error) => {
                     drop(state);
-                    log::error!("journal: it can't be read: {error}; trying again");
+                    if reader.trouble.is_news(&error.to_string()) {
+                        log::error!("journal: it can't be read: {error}; trying again");
+                    }
                     thread::sleep(BETWEEN_TRIES);
                     return None;
                 }
@@ -253,8 +266,8 @@ impl Journal {
             return None;
         }
         let first_seq = state.first_waiting();
-        let count = most.min(state.waiting.len());
-        let checks: Vec<Check> = state.waiting.drain(..count).collect();
+        // They stay until they are known to be recorded: the disk may be quicker.
+        let checks: Vec<Check> = state.waiting.iter().take(most).cloned().collect();
         let batch = Batch { journal: self.id, first_seq, checks };
         (!batch.checks.is_empty()).then(|| hand_out(&mut state, batch))
     }
@@ -298,30 +311,30 @@ impl Journal {
 
     /// How many checks are not known to be recorded: those that wait, and those taken last.
     pub fn unrecorded(&self) -> usize {
-        self.lock().unrecorded()
+        self.lock().unrecorded(self.id)
     }
 
     /// Whether all unrecorded checks are on disk, for the next run.
     pub fn is_safe(&self) -> bool {
         let state = self.lock();
-        state.unrecorded() == 0 || (state.by_disk && state.waiting.is_empty())
+        state.unrecorded(self.id) == 0 || (state.by_disk && state.waiting.is_empty())
     }
 
     /// What becomes of what was not recorded, at the very end; files that hold nothing else go.
     pub fn end(&self) -> Ending {
         let mut state = self.lock();
-        let unrecorded = state.unrecorded();
-        let kept = if state.by_disk { unrecorded - state.waiting.len() } else { 0 };
+        let unrecorded = state.unrecorded(self.id);
+        let lost = state.waiting.len();
         while unrecorded == 0 && !state.segments.is_empty() {
             self.remove(&mut state);
         }
-        Ending { kept, lost: unrecorded - kept }
+        Ending { kept: unrecorded - lost, lost }
     }
 
     /// For how long none was recorded of those that are to be.
     pub fn stuck_for(&self) -> Duration {
         let state = self.lock();
-        let waits = state.unrecorded() > 0;
+        let waits = state.unrecorded(self.id) > 0;
         state.advanced.filter(|_| waits).map_or(Duration::ZERO, |at| at.elapsed())
     }
 

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use shared::Check;
+use shared::{Check, retry::Retry};
 use uuid::Uuid;
 
 use super::line;
@@ -178,7 +178,7 @@ impl Tail {
     /// of the machine.
     ///
     /// # Errors
-    /// Those of the file system. What was written of them is cut off, or left in a segment that grows no more.
+    /// Those of the file system. What was written of them is cut off or removed, or left in a segment that grows no more.
     pub(super) fn append(
         &mut self,
         folder: &Folder,
@@ -195,7 +195,9 @@ impl Tail {
             None => self.begin(folder, first_seq)?,
         };
         if let Err(error) = file.write_all(&lines).and_then(|()| file.sync_data()) {
-            if file.set_len(segment.bytes).is_ok() && segment.last_seq >= segment.first_seq {
+            if segment.last_seq < segment.first_seq {
+                drop(folder.remove(segment.number));
+            } else if file.set_len(segment.bytes).is_ok() {
                 self.growing = Some((file, segment));
             }
             return Err(error);
@@ -212,8 +214,10 @@ impl Tail {
         let path = folder.file(number);
         let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         let head = format!("{HEAD}{}\n", self.journal);
-        file.write_all(head.as_bytes())?;
-        folder.sync()?;
+        if let Err(error) = file.write_all(head.as_bytes()).and_then(|()| folder.sync()) {
+            drop(folder.remove(number));
+            return Err(error);
+        }
         let bytes = head.len() as u64;
         Ok((file, Segment { number, journal: self.journal, first_seq, last_seq: first_seq - 1, bytes }))
     }
@@ -225,6 +229,8 @@ pub(super) struct Reader {
     /// The segment that it is in, or the first that it has not seen.
     pub(super) number: u64,
     offset: u64,
+    /// What keeps it from reading.
+    pub(super) trouble: Retry,
 }
 
 impl Reader {
@@ -235,7 +241,7 @@ impl Reader {
 
     /// Goes past a segment unread.
     pub(super) fn skip(&mut self, segment: &Segment) {
-        *self = Reader { number: segment.number, offset: segment.bytes };
+        (self.number, self.offset) = (segment.number, segment.bytes);
     }
 
     /// Reads on in a segment: consecutive checks, at most so many, all of them beyond `after`; and how many lines were
@@ -248,15 +254,17 @@ impl Reader {
         most: usize,
     ) -> io::Result<Lines> {
         if self.number != segment.number {
-            *self = Reader { number: segment.number, offset: 0 };
+            (self.number, self.offset) = (segment.number, 0);
         }
         let mut file = File::open(folder.file(segment.number))?;
         file.seek(SeekFrom::Start(self.offset))?;
         let mut file = BufReader::new(file.take(segment.bytes - self.offset));
         let mut read = Lines { first_seq: 0, checks: Vec::new(), spoiled: 0 };
+        // Where the reading fails, it begins here again.
+        let mut offset = self.offset;
         let mut line = Vec::new();
         while read.checks.len() < most && read_line(&mut file, &mut line)? {
-            let is_head = self.offset == 0;
+            let is_head = offset == 0;
             match line::read(&line) {
                 Some((seq, _)) if seq <= after => {}
                 Some((seq, check)) => {
@@ -272,8 +280,9 @@ impl Reader {
                 None if is_head => {}
                 None => read.spoiled += 1,
             }
-            self.offset += line.len() as u64;
+            offset += line.len() as u64;
         }
+        self.offset = offset;
         Ok(read)
     }
 }

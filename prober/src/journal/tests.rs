@@ -326,6 +326,31 @@ fn a_disk_that_hangs_keeps_nothing_from_the_database() {
     assert_eq!(journal.unrecorded(), 3, "taken, not yet recorded");
 }
 
+#[test]
+fn what_was_taken_from_memory_is_safe_once_it_is_recorded_or_on_disk() {
+    let journal = Journal::new(10);
+    (1..=3).for_each(|n| journal.push(check(n)));
+    assert_eq!(numbers(&journal.take(2).unwrap()), [1, 2]);
+    // The disk takes checks again; it has none of these yet.
+    journal.lock().by_disk = true;
+    assert_eq!((journal.unrecorded(), journal.is_safe()), (3, false));
+    assert_eq!(journal.end(), Ending { kept: 0, lost: 3 });
+    journal.lock().by_disk = false;
+    assert_eq!((numbers(&journal.take(2).unwrap()), journal.unrecorded()), (vec![3], 1));
+    assert_eq!((journal.take(2), journal.end()), (None, Ending { kept: 0, lost: 0 }));
+}
+
+#[test]
+fn what_is_taken_and_makes_room_is_not_dropped() {
+    let journal = Journal::new(3);
+    (1..=3).for_each(|n| journal.push(check(n)));
+    journal.take(2).unwrap();
+    (4..=5).for_each(|n| journal.push(check(n)));
+    assert_eq!((journal.take_lost(), journal.unrecorded()), ((0, 0), 5));
+    journal.push(check(6));
+    assert_eq!((journal.take_lost(), numbers(&journal.take(9).unwrap())), ((1, 0), vec![4, 5, 6]));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Push(u8),

@@ -105,14 +105,15 @@ fn where_the_folder_can_not_be_used_it_says_so_and_checks_wait_in_memory() {
     assert!(count(&mut database.connect(), "service_checks") >= 4);
 }
 
-/// With a disk of 64 KiB for its journal, in a mount namespace of its own.
-fn start_on_a_small_disk(setup: &Setup, url: &str) -> Daemon {
+/// With a disk of 64 KiB for its journal, in a mount namespace of its own; `first` is done there before.
+fn start_on_a_small_disk(setup: &Setup, url: &str, first: &str) -> Daemon {
     let run = setup.command(&["run"]);
     let is_root = fs::metadata(&setup.services).unwrap().uid() == 0;
     let mut command = Command::new("unshare");
     command
         .args(if is_root { &["--mount"][..] } else { &["--map-root-user", "--mount"] })
-        .args(["sh", "-c", "mkdir -p \"$0\" && mount -t tmpfs -o size=64k none \"$0\" && exec \"$@\""])
+        .args(["sh", "-c"])
+        .arg(format!("mkdir -p \"$0\" && mount -t tmpfs -o size=64k none \"$0\" && {first} exec \"$@\""))
         .arg(setup.state_dir())
         .arg(run.get_program())
         .args(run.get_args())
@@ -135,7 +136,7 @@ fn a_full_disk_costs_nothing_while_there_is_memory_and_is_used_again() {
     let name = cluster.empty().name;
     let url = cluster.url(&name, "postgres");
     cluster.stop();
-    let mut daemon = start_on_a_small_disk(&setup, &url);
+    let mut daemon = start_on_a_small_disk(&setup, &url, "");
     daemon.logged("takes no checks: No space left on device");
     see_more(&server, 100);
     cluster.start_again();
@@ -146,4 +147,23 @@ fn a_full_disk_costs_nothing_while_there_is_memory_and_is_used_again() {
     let mut client = cluster.connect(&name);
     let seen = server.requests().len() as i64;
     assert_eq!((count(&mut client, "service_checks"), count(&mut client, DISTINCT)), (seen, seen));
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_begin_is_not_littered_and_is_used_once_there_is_room() {
+    let server = Server::saying(OK);
+    let setup = four(&server);
+    let mut daemon =
+        start_on_a_small_disk(&setup, NOWHERE, "{ cat /dev/zero >\"$0/filler\" || true; } 2>&- &&");
+    daemon.logged("takes no checks: No space left on device");
+    see_more(&server, 12);
+    // As the prober sees it.
+    let there = format!("/proc/{}/root{}", daemon.process(), setup.state_dir().display());
+    let journal = || fs::read_dir(format!("{there}/journal")).unwrap().count();
+    eventually("between two tries nothing is left", || journal() == 0);
+    fs::remove_file(format!("{there}/filler")).unwrap();
+    daemon.logged("takes checks again");
+    eventually("they are there", || journal() == 1);
+    assert_eq!(daemon.stop().code(), Some(0));
+    daemon.logged("checks wait on disk, and are recorded after the next start");
 }
