@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 /// A wall clock that moved more than this against the monotonic one was set, or the machine slept.
 const STEP: Duration = Duration::from_millis(500);
@@ -10,14 +10,14 @@ const STEP: Duration = Duration::from_millis(500);
 /// Both clocks at the same moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    wall: DateTime<Utc>,
-    monotonic: Instant,
+    pub(crate) wall: DateTime<Utc>,
+    pub(crate) monotonic: Instant,
 }
 
 impl Clock {
-    /// Both clocks, read at the same moment.
+    /// Both clocks, read at the same moment; the wall clock to the microsecond, as databases keep it.
     pub fn new(wall: DateTime<Utc>, monotonic: Instant) -> Clock {
-        Clock { wall, monotonic }
+        Clock { wall: wall.trunc_subsecs(6), monotonic }
     }
 
     /// Both clocks now.
@@ -27,8 +27,16 @@ impl Clock {
 
     /// The wall clock's time at an instant, before or after.
     pub fn at(&self, instant: Instant) -> DateTime<Utc> {
-        self.wall + instant.saturating_duration_since(self.monotonic)
-            - self.monotonic.saturating_duration_since(instant)
+        let at = self.wall + instant.saturating_duration_since(self.monotonic)
+            - self.monotonic.saturating_duration_since(instant);
+        at.trunc_subsecs(6)
+    }
+
+    /// The time that passed until then, by whichever clock saw more of it: the monotonic one stands still while the machine
+    /// sleeps.
+    pub fn passed_until(&self, now: Clock) -> Duration {
+        let by_wall = (now.wall - self.wall).to_std().unwrap_or_default();
+        by_wall.max(now.monotonic.saturating_duration_since(self.monotonic))
     }
 
     /// How far the wall clock was set since, in either direction; `None` for what clocks drift by themselves.

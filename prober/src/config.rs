@@ -38,6 +38,8 @@ pub struct Services {
     pub canary: Vec<Url>,
     /// What a person should know about each target, in the order of `targets`.
     pub remarks: Vec<Remark>,
+    /// Tells this file from every other, by its bytes.
+    pub fingerprint: String,
 }
 
 /// What a person should know about a target and no check needs.

@@ -1,5 +1,6 @@
 //! What goes on while it runs: keeps every service's beat, hands what was measured to the journal, reloads. How a
-//! check is made is the checker's, how it is recorded the writer's, how it all begins and ends is `run`'s.
+//! check is made is the checker's, how it is recorded the writer's, which turns are other probers' is `share`'s, how it
+//! all begins and ends is `run`'s.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +15,7 @@ use shared::{
     systemd::{NotifyState, feed_every, tell},
 };
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::{self, JoinError, JoinSet},
     time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
@@ -28,16 +29,24 @@ use crate::{
     journal::Journal,
     pulse::Pulse,
     run::{AT_ONCE, HANGING_AT_ONCE, Signals},
-    schedule::{Schedule, Turn},
+    schedule::Schedule,
+    share::Share,
     standing::{self, Recording},
     target::Target,
     upkeep::Upkeep,
-    writer::Writer,
+    writer::{Loaded, News, Writer},
 };
 
 /// At the end, running checks have this long to finish; then they are cut off and not recorded.
 const LAST_CHECKS: Duration = Duration::from_secs(5);
 const LOOK_AT_THE_CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// At the start, no turn is taken for this long before it is known what other probers do.
+const FIRST_WORD: Duration = Duration::from_secs(2);
+/// Who stood still for this long may have been taken for gone, and waits as long to hear of the others.
+const STOOD_STILL: Duration = Duration::from_secs(10);
+const WORD_AFTER: Duration = Duration::from_secs(5);
+/// A turn that was missed is not made good this soon before the next.
+const NOT_WORTH_IT: Duration = Duration::from_secs(5);
 /// How often systemd may be told that things stand otherwise.
 const TELL_EVERY: Duration = Duration::from_secs(3);
 
@@ -52,6 +61,8 @@ pub(crate) struct Daemon {
     targets: Vec<Arc<Target>>,
     watched: HashMap<String, Watched>,
     schedule: Schedule,
+    /// Another prober's, that it goes by.
+    beats: Option<Arc<HashMap<String, DateTime<Utc>>>>,
     running: JoinSet<Option<Result<Check, Broken>>>,
     /// The service that each running check is of.
     at_work: HashMap<task::Id, String>,
@@ -62,7 +73,18 @@ pub(crate) struct Daemon {
     canary: Canary,
     journal: Arc<Journal>,
     writer: Option<Writer>,
+    /// What the writer knows of other probers.
+    news: Option<watch::Receiver<News>>,
+    /// The turns that are ours; `None`: all of them.
+    share: Option<Arc<Share>>,
+    /// Another prober's services file is in force.
+    others_file: Option<String>,
+    /// No turn is taken until the writer has heard of the others since then, or until the second.
+    hold: Option<(Instant, Instant)>,
+    /// When this loop was last seen to go round.
+    round: Clock,
     upkeep: Option<Upkeep>,
+    retention: Option<Duration>,
     /// How things stand, as systemd was told last.
     told: String,
 }
@@ -84,6 +106,8 @@ impl Daemon {
         writer: Option<Writer>,
         upkeep: Option<Upkeep>,
     ) -> Daemon {
+        let (round, news) = (Clock::now(), writer.as_ref().map(Writer::news));
+        let now = round.monotonic;
         Daemon {
             services_file,
             checker,
@@ -92,15 +116,22 @@ impl Daemon {
             targets: Vec::new(),
             watched: HashMap::new(),
             schedule: Schedule::default(),
+            beats: None,
             running: JoinSet::new(),
             at_work: HashMap::new(),
             busy: HashSet::new(),
             pulse: Pulse::new(Instant::now()),
-            clock: Clock::now(),
+            clock: round,
             canary: Canary::default(),
             journal,
+            hold: news.is_some().then_some((now, now + FIRST_WORD)),
             writer,
+            news,
+            share: None,
+            others_file: None,
+            round,
             upkeep,
+            retention: None,
             told: String::new(),
         }
     }
@@ -118,8 +149,11 @@ impl Daemon {
         self.told = self.standing();
         tell(&[NotifyState::Ready, NotifyState::Status(&self.told)]);
         loop {
+            self.notice_a_standstill();
             let due = self.schedule.next_due().unwrap_or_else(|| Instant::now() + LOOK_AT_THE_CLOCK_EVERY);
+            let due = self.hold.map_or(due, |(_, until)| until);
             tokio::select! {
+                () = came(&mut self.news) => self.hear(),
                 () = sleep_until(due.into()) => self.take_turns(&mut skipped),
                 Some(finished) = self.running.join_next_with_id() => self.finished(finished),
                 one_answers = self.canary.answered() => self.decided(one_answers),
@@ -135,23 +169,32 @@ impl Daemon {
             }
         }
         tell(&[NotifyState::Stopping]);
+        self.leave(&mut skipped);
         self.finish_checks().await;
         self.writer
     }
 
     fn take_turns(&mut self, skipped: &mut Skipped) {
+        self.notice_a_standstill();
+        if self.hold.is_some_and(|(_, until)| Instant::now() < until) {
+            return;
+        }
+        self.hold = None;
         while let Some(turn) = self.schedule.take_due(Instant::now()) {
+            if !takes(self.share.as_deref(), &turn.id, turn.due_at) {
+                continue;
+            }
             skipped.turns += turn.skipped;
-            if !self.begin(&turn) {
+            if !self.begin(&turn.id) {
                 skipped.turns += 1;
             }
         }
     }
 
     /// Begins the check of a turn; not while the last one of the same service is still at work.
-    fn begin(&mut self, turn: &Turn) -> bool {
-        let Some(watched) = self.watched.get(&turn.id) else { return true };
-        if !self.busy.insert(turn.id.clone()) {
+    fn begin(&mut self, id: &str) -> bool {
+        let Some(watched) = self.watched.get(id) else { return true };
+        if !self.busy.insert(id.to_owned()) {
             return false;
         }
         let target = Arc::clone(&watched.target);
@@ -167,8 +210,61 @@ impl Daemon {
             let _place = free.acquire().await.ok()?;
             Some(checker.check(&target).await)
         });
-        self.at_work.insert(task.id(), turn.id.clone());
+        self.at_work.insert(task.id(), id.to_owned());
         true
+    }
+
+    /// Frozen, or the machine slept: others may have taken our turns, so they are asked before the next one.
+    fn notice_a_standstill(&mut self) {
+        let before = std::mem::replace(&mut self.round, Clock::now());
+        let Some(writer) = &self.writer else { return };
+        if before.passed_until(self.round) > STOOD_STILL {
+            let now = self.round.monotonic;
+            self.hold = Some((now, now + WORD_AFTER));
+            writer.look();
+        }
+    }
+
+    /// What other probers do. A turn that was due already, and is ours only now, is made good.
+    fn hear(&mut self) {
+        let Some(news) = &mut self.news else { return };
+        let News { heard, share, beats, others_file } = news.borrow_and_update().clone();
+        if let Some(beats) =
+            beats.filter(|beats| self.beats.as_ref().is_none_or(|known| !Arc::ptr_eq(known, beats)))
+        {
+            self.schedule.adopt(&beats, Clock::now());
+            self.beats = Some(beats);
+        }
+        self.others_file = others_file;
+        self.keep_for_retention();
+        self.hold = self.hold.filter(|(since, _)| heard.is_none_or(|heard| heard < *since));
+        let before = std::mem::replace(&mut self.share, share);
+        let Some(after) = self.share.clone() else { return };
+        let now = Utc::now();
+        for target in self.targets.clone() {
+            let id = target.id.as_str();
+            let Some(last) = self.schedule.last_turn(id) else { continue };
+            let is_missed = !takes(before.as_deref(), id, last) && after.takes(id, last);
+            let next_is_soon = last + target.interval < now + NOT_WORTH_IT.min(target.interval / 2);
+            if is_missed && !next_is_soon {
+                self.begin(id);
+            }
+        }
+    }
+
+    /// By the file that is in force, if it is ours.
+    fn keep_for_retention(&self) {
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.keep_for(self.retention.filter(|_| self.others_file.is_none()));
+        }
+    }
+
+    /// No new checks; other probers take what is due from now on.
+    fn leave(&mut self, skipped: &mut Skipped) {
+        self.take_turns(skipped);
+        if let Some(writer) = &self.writer {
+            writer.leave(self.clock.at(Instant::now()));
+        }
     }
 
     fn finished(&mut self, finished: Finished) {
@@ -217,9 +313,8 @@ impl Daemon {
     }
 
     fn load(&mut self, services: config::Services) {
-        if let Some(upkeep) = &self.upkeep {
-            upkeep.keep_for(services.retention);
-        }
+        self.retention = services.retention;
+        self.keep_for_retention();
         self.canary.load(services.canary);
         self.targets = services.targets.into_iter().map(Arc::new).collect();
         let before = std::mem::take(&mut self.watched);
@@ -228,9 +323,11 @@ impl Daemon {
             self.watched.insert(target.id.clone(), Watched { target: Arc::clone(target), last_status });
         }
         let beats = self.targets.iter().map(|target| (target.id.as_str(), target.interval));
-        self.schedule.load(beats, Instant::now());
+        self.schedule.load(beats, Clock::now());
         log::info!("{}", self.summary());
-        self.publish();
+        if let Some(writer) = &self.writer {
+            writer.load(Loaded { services: self.visible(), fingerprint: services.fingerprint });
+        }
     }
 
     fn reload(&mut self) {
@@ -266,7 +363,12 @@ impl Daemon {
     }
 
     fn standing(&self) -> String {
-        let statuses: Vec<_> = self.watched.values().map(|watched| watched.last_status).collect();
+        if let Some(whose) = &self.others_file {
+            return format!("nothing is checked: another services file is in force, {whose}");
+        }
+        let ours = |id: &str| self.share.as_ref().is_none_or(|share| share.holds(id));
+        let watched = self.watched.iter().filter(|(id, _)| ours(id));
+        let statuses: Vec<_> = watched.map(|(_, watched)| watched.last_status).collect();
         let recording = self.writer.as_ref().map_or(Recording::Nowhere, Writer::recording);
         standing::line(&statuses, self.journal.unrecorded(), recording, Utc::now())
     }
@@ -278,18 +380,17 @@ impl Daemon {
         self.clock = now;
         if let Some(step) = step {
             log::warn!("the clock was set by {step:?}, or the machine slept; the beats go on");
-            self.publish();
+            self.schedule.tell_by(now);
+            if let Some(writer) = &self.writer {
+                writer.retell(self.visible());
+            }
         }
     }
 
-    fn publish(&self) {
-        let Some(writer) = &self.writer else { return };
-        let services = self.targets.iter().map(|target| visible(target, self.beat(target))).collect();
-        writer.publish(services);
-    }
-
-    fn beat(&self, target: &Target) -> DateTime<Utc> {
-        self.schedule.next_turn(&target.id).map_or_else(Utc::now, |next| self.clock.at(next))
+    /// The services as visitors see them.
+    fn visible(&self) -> Vec<Service> {
+        let beat = |target: &Target| self.schedule.next_turn(&target.id).unwrap_or_else(Utc::now);
+        self.targets.iter().map(|target| visible(target, beat(target))).collect()
     }
 
     async fn finish_checks(&mut self) {
@@ -325,6 +426,21 @@ async fn turn(turns: &mut Option<Interval>) {
         Some(turns) => drop(turns.tick().await),
         None => std::future::pending().await,
     }
+}
+
+/// What the writer hears of other probers; never where there is no writer.
+async fn came(news: &mut Option<watch::Receiver<News>>) {
+    if let Some(news) = news
+        && news.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Without a share all turns are ours.
+fn takes(share: Option<&Share>, id: &str, due: DateTime<Utc>) -> bool {
+    share.is_none_or(|share| share.takes(id, due))
 }
 
 /// A service as visitors see it.

@@ -12,7 +12,7 @@ use shared::database::explain;
 
 /// In order; a file that was released never changes. Before each the oldest version of the schema whose programs can
 /// still work once it is applied: its own where it takes something away, an older one where it only adds.
-const MIGRATIONS: [(i32, &str, &str); 6] = [
+const MIGRATIONS: [(i32, &str, &str); 7] = [
     (1, "V1__service_checks", include_str!("../../migrations/0001_service_checks.sql")),
     (2, "V2__services", include_str!("../../migrations/0002_services.sql")),
     (3, "V3__statistics", include_str!("../../migrations/0003_statistics.sql")),
@@ -23,6 +23,7 @@ const MIGRATIONS: [(i32, &str, &str); 6] = [
     ),
     (5, "V5__packed_history", include_str!("../../migrations/0005_packed_history.sql")),
     (5, "V6__closed_functions", include_str!("../../migrations/0006_closed_functions.sql")),
+    (5, "V7__several_probers", include_str!("../../migrations/0007_several_probers.sql")),
 ];
 const HISTORY: &str = "status_migrations";
 

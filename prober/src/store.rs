@@ -1,13 +1,10 @@
-//! All SQL of the prober that writes, one function each; that of the statistics in a file beside this one. What is
-//! written when is the writer's and upkeep's.
+//! All SQL of the prober that writes, one function each; that of the statistics, and that by which probers share the
+//! services, in files beside this one. What is written when is the writer's and upkeep's.
 
+pub mod sharing;
 pub mod statistics;
 
-use postgres::{
-    Client, Error,
-    types::{ToSql, Type},
-};
-use shared::Service;
+use postgres::{Client, Error, types::Type};
 use uuid::Uuid;
 
 use crate::journal::Batch;
@@ -32,8 +29,6 @@ const LAST_SEQ: &str = "SELECT last_seq FROM status_probers WHERE id = $1";
 const FORGET_THE_GONE: &str =
     "DELETE FROM status_probers WHERE heartbeat_at < clock_timestamp() - INTERVAL '2 years'";
 
-const HEARTBEAT: &str = "UPDATE status_probers SET heartbeat_at = clock_timestamp() WHERE id = $1";
-
 // One statement, so that a batch costs one way to the server and back. It waits for whoever else writes for this journal,
 // and then goes by what that one left. $2: the number of the first check; $3: of the last.
 const RECORD: &str = "
@@ -50,17 +45,6 @@ const RECORD: &str = "
         UPDATE status_probers SET last_seq = $3 WHERE id = $1 AND last_seq < $3
     )
     SELECT (SELECT count(*) FROM inserted) FROM ledger";
-
-const DELETE_SERVICES: &str = "DELETE FROM status_services";
-
-const INSERT_SERVICES: &str = "
-    INSERT INTO status_services
-        (id, position, name, group_name, link, interval_ms, timeout_ms, slow_after_ms, tries_take_ms, beat)
-    SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                         $8::bigint[], $9::bigint[], $10::timestamptz[])";
-
-const MARK_SERVICES_FILE: &str = "
-    UPDATE status_services_file SET revision = revision + 1, loaded_by = $1, loaded_at = clock_timestamp()";
 
 /// Bounds every wait of this session at the server.
 ///
@@ -92,14 +76,6 @@ pub fn enrol_earlier(client: &mut Client, journal: Uuid) -> Result<u64, Error> {
     Ok(u64::try_from(last_seq).unwrap_or(0))
 }
 
-/// Says that the prober is alive; `false` where the ledger does not know the journal (any more).
-///
-/// # Errors
-/// Those of the database.
-pub fn heartbeat(client: &mut Client, journal: Uuid) -> Result<bool, Error> {
-    client.execute_typed(HEARTBEAT, &[(&journal, Type::UUID)]).map(|rows| rows == 1)
-}
-
 /// Records a batch exactly once: only checks past the ledger's `last_seq` are inserted, and it moves, in one
 /// statement. A lost acknowledgement, a replay or a second connection changes nothing. Gives the number of checks
 /// inserted; `None` where the ledger does not know the journal (any more).
@@ -124,32 +100,6 @@ pub fn record(client: &mut Client, batch: &Batch) -> Result<Option<usize>, Error
     )?;
     let Some(row) = inserted else { return Ok(None) };
     Ok(Some(usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0)))
-}
-
-/// Publishes the services in force, in this order, in place of those before.
-///
-/// # Errors
-/// Those of the database; then nothing changed.
-pub fn publish_services(client: &mut Client, journal: Uuid, services: &[Service]) -> Result<(), Error> {
-    let mut transaction = client.transaction()?;
-    // First, so that two probers that load a file at once take turns.
-    transaction.execute_typed(MARK_SERVICES_FILE, &[(&journal, Type::UUID)])?;
-    transaction.execute_typed(DELETE_SERVICES, &[])?;
-    let positions: Vec<i32> = (0..).take(services.len()).collect();
-    let columns: [(&(dyn ToSql + Sync), Type); 10] = [
-        (&column(services, |service| service.id.as_str()), Type::TEXT_ARRAY),
-        (&positions, Type::INT4_ARRAY),
-        (&column(services, |service| service.name.as_str()), Type::TEXT_ARRAY),
-        (&column(services, |service| service.group.as_deref()), Type::TEXT_ARRAY),
-        (&column(services, |service| service.link.as_deref()), Type::TEXT_ARRAY),
-        (&column(services, |service| milliseconds(service.interval)), Type::INT8_ARRAY),
-        (&column(services, |service| milliseconds(service.timeout)), Type::INT8_ARRAY),
-        (&column(services, |service| milliseconds(service.slow_after)), Type::INT8_ARRAY),
-        (&column(services, |service| milliseconds(service.tries_take)), Type::INT8_ARRAY),
-        (&column(services, |service| service.beat), Type::TIMESTAMPTZ_ARRAY),
-    ];
-    transaction.execute_typed(INSERT_SERVICES, &columns)?;
-    transaction.commit()
 }
 
 fn column<'a, R, V>(rows: &'a [R], value: impl Fn(&'a R) -> V) -> Vec<V> {

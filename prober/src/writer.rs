@@ -1,7 +1,10 @@
-//! The one thread that owns the connection: records what the journal holds, publishes the services in force,
-//! and leaves a heartbeat. It may hang in the database or lose it without harm to checks.
+//! The one thread that owns the connection: records what the journal holds, and keeps company with other
+//! probers (`company`). It may hang in the database or lose it without harm to checks.
+
+mod company;
 
 use std::{
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -10,6 +13,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use postgres::{Client, Error, error::SqlState};
 use shared::{Database, Service, database::explain, retry::Retry, vital};
+use tokio::sync::watch;
 
 use crate::{
     journal::{Batch, Ending, Journal},
@@ -17,13 +21,16 @@ use crate::{
     standing::Recording,
     store,
 };
+use company::Company;
+pub use company::{Loaded, News};
 
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 /// Checks recorded at once: as many as wait, which is few but for the end of an outage. Then the more the quicker, since
 /// several checks of a service are counted as one.
 const BATCH: usize = 5000;
 /// Before another try where the database will soon answer otherwise, or has no time left to.
 const SHORT_PAUSE: Duration = Duration::from_millis(500);
+/// At the most between two tries: what other probers took over is to be known soon.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A server that takes longer to answer nothing at all is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// Checks that wait longer than this are held up.
@@ -32,9 +39,19 @@ const STUCK: Duration = Duration::from_secs(10);
 /// What the rest of the prober holds of the writer.
 pub struct Writer {
     journal: Arc<Journal>,
-    services: Arc<Mutex<Option<Vec<Service>>>>,
+    wishes: Arc<Mutex<Wishes>>,
+    news: watch::Receiver<News>,
     away: Arc<Mutex<Option<DateTime<Utc>>>>,
     thread: JoinHandle<()>,
+}
+
+/// What the daemon wishes, taken up between two batches.
+#[derive(Default)]
+struct Wishes {
+    load: Option<Loaded>,
+    retell: Option<Vec<Service>>,
+    leave: Option<DateTime<Utc>>,
+    look: bool,
 }
 
 impl Writer {
@@ -43,25 +60,53 @@ impl Writer {
     /// # Errors
     /// Where the system gives no thread.
     pub fn start(database: Database, journal: Arc<Journal>) -> std::io::Result<Writer> {
-        let services = Arc::new(Mutex::new(None));
+        let wishes = Arc::new(Mutex::new(Wishes::default()));
+        let (told, news) = watch::channel(News::default());
         let away = Arc::new(Mutex::new(None));
         let session = Session {
             database,
             journal: Arc::clone(&journal),
-            services: Arc::clone(&services),
+            wishes: Arc::clone(&wishes),
+            company: Company::new(journal.id, told),
             away: Arc::clone(&away),
-            published: None,
             in_hand: None,
-            heartbeat_due: Instant::now(),
-            retry: Retry::default(),
+            look_due: Instant::now(),
+            retry: Retry::up_to(LONGEST_PAUSE),
         };
         let thread = vital::start("writer", move || session.run())?;
-        Ok(Writer { journal, services, away, thread })
+        Ok(Writer { journal, wishes, news, away, thread })
     }
 
-    /// Publishes these services as soon as the database allows it.
-    pub fn publish(&self, services: Vec<Service>) {
-        *self.services.lock().unwrap_or_else(PoisonError::into_inner) = Some(services);
+    /// Puts a services file in force as soon as the database allows it.
+    pub fn load(&self, loaded: Loaded) {
+        self.wish(|wishes| wishes.load = Some(loaded));
+    }
+
+    /// The beats of the services in force are told by a clock that was set.
+    pub fn retell(&self, services: Vec<Service>) {
+        self.wish(|wishes| wishes.retell = Some(services));
+    }
+
+    /// Turns due from then on are other probers'.
+    pub fn leave(&self, from: DateTime<Utc>) {
+        self.wish(|wishes| wishes.leave = Some(from));
+    }
+
+    /// What other probers do is to be known at once.
+    pub fn look(&self) {
+        self.wish(|_| ());
+    }
+
+    /// What is known of other probers.
+    pub fn news(&self) -> watch::Receiver<News> {
+        self.news.clone()
+    }
+
+    fn wish(&self, wish: impl FnOnce(&mut Wishes)) {
+        let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        wish(&mut wishes);
+        wishes.look = true;
+        drop(wishes);
         self.journal.nudge();
     }
 
@@ -89,13 +134,12 @@ impl Writer {
 struct Session {
     database: Database,
     journal: Arc<Journal>,
-    services: Arc<Mutex<Option<Vec<Service>>>>,
+    wishes: Arc<Mutex<Wishes>>,
+    company: Company,
     /// Since when there is no connection, once one was lost or could not be had.
     away: Arc<Mutex<Option<DateTime<Utc>>>>,
-    /// What every new session publishes again: the database may be another one now.
-    published: Option<Vec<Service>>,
     in_hand: Option<Batch>,
-    heartbeat_due: Instant,
+    look_due: Instant,
     retry: Retry,
 }
 
@@ -104,6 +148,7 @@ impl Session {
     fn run(mut self) {
         while let Err(reason) = self.connect().and_then(|client| self.serve(client)) {
             self.away().get_or_insert_with(Utc::now);
+            self.company.is_cut_off();
             if self.retry.is_news(&reason) {
                 let waiting = self.journal.unrecorded();
                 log::error!("database: {reason}. Checks go on, {waiting} wait in the journal; trying again");
@@ -132,35 +177,33 @@ impl Session {
         self.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enrol(&mut self, client: &mut Client) -> Result<(), Error> {
+    fn enrol(&self, client: &mut Client) -> Result<(), Error> {
         store::enrol(client, self.journal.id)?;
         for earlier in self.journal.earlier() {
             let recorded = store::enrol_earlier(client, earlier)?;
             self.journal.recorded(earlier, recorded);
         }
-        match &self.published {
-            Some(services) => store::publish_services(client, self.journal.id, services),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn serve(&mut self, mut client: Client) -> Result<(), String> {
         let failed = |error: Error| format!("writing: {}", explain(&error));
-        self.heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
+        self.company.is_back();
+        self.look_due = Instant::now();
         loop {
             let closes = self.journal.closes();
             if let Some(end) = closes {
                 self.journal.wait_for_the_disk(end);
             }
             client.is_valid(SIGN_OF_LIFE).map_err(failed)?;
-            self.publish(&mut client).map_err(failed)?;
-            self.beat(&mut client).map_err(failed)?;
+            self.take_wishes();
+            self.look(&mut client).map_err(failed)?;
             match (self.record_all(&mut client), closes) {
                 (Ok(()), Some(_)) => return Ok(()),
                 (Ok(()), None) => {
                     self.retry.recovered();
                     self.report_lost();
-                    self.journal.wait(self.heartbeat_due);
+                    self.journal.wait(self.look_due);
                 }
                 (Err(error), Some(end)) if Instant::now() >= end => return Err(failed(error)),
                 (Err(error), _) if is_held_up(&error) => self.wait_for_others(&failed(error)),
@@ -179,29 +222,29 @@ impl Session {
 
     fn record_all(&mut self, client: &mut Client) -> Result<(), Error> {
         while self.record(client)? {
-            self.beat(client)?;
+            self.take_wishes();
+            self.look(client)?;
         }
         Ok(())
     }
 
-    /// Says that it is alive, if it is time; however much there is to record.
-    fn beat(&mut self, client: &mut Client) -> Result<(), Error> {
-        if Instant::now() >= self.heartbeat_due {
-            if !store::heartbeat(client, self.journal.id)? {
-                self.enrol(client)?;
-            }
-            self.heartbeat_due = Instant::now() + HEARTBEAT_EVERY;
+    /// Looks at what other probers do, if it is time; however much there is to record.
+    fn look(&mut self, client: &mut Client) -> Result<(), Error> {
+        if Instant::now() >= self.look_due {
+            self.look_due = Instant::now() + self.company.look(client)?;
         }
         Ok(())
     }
 
-    fn publish(&mut self, client: &mut Client) -> Result<(), Error> {
-        let services = self.services.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if services.is_some() {
-            self.published = services;
-            self.enrol(client)?;
+    fn take_wishes(&mut self) {
+        let Wishes { load, retell, leave, look } =
+            mem::take(&mut *self.wishes.lock().unwrap_or_else(PoisonError::into_inner));
+        load.into_iter().for_each(|loaded| self.company.load(loaded));
+        retell.into_iter().for_each(|services| self.company.retell(services));
+        leave.into_iter().for_each(|from| self.company.leave(from));
+        if look {
+            self.look_due = Instant::now();
         }
-        Ok(())
     }
 
     /// Records one batch; `false` where there was none.

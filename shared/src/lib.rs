@@ -32,4 +32,4 @@ pub mod written;
 pub use check::{Check, Failure, Status};
 pub use database::Database;
 pub use distribution::Distribution;
-pub use service::Service;
+pub use service::{Service, next_on_beat};

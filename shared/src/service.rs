@@ -38,12 +38,16 @@ impl Service {
 
     /// The first turn after `now`, to the microsecond.
     pub fn next_turn(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let interval = i64::try_from(self.interval.as_micros()).unwrap_or(i64::MAX).max(1);
-        let now = now.trunc_subsecs(6);
-        let since_turn =
-            now.timestamp_micros().saturating_sub(self.beat.timestamp_micros()).rem_euclid(interval);
-        now + chrono::Duration::microseconds(interval - since_turn)
+        next_on_beat(self.beat, self.interval, now)
     }
+}
+
+/// The first instant after `now` that lies whole intervals before or after `beat`, to the microsecond.
+pub fn next_on_beat(beat: DateTime<Utc>, interval: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
+    let interval = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX).max(1);
+    let now = now.trunc_subsecs(6);
+    let since_turn = now.timestamp_micros().saturating_sub(beat.timestamp_micros()).rem_euclid(interval);
+    now + chrono::Duration::microseconds(interval - since_turn)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ fn sources(folder: &str) -> Vec<(String, String)> {
 fn sql_that_writes_stands_in_its_places_only() {
     let places = [
         "prober/src/store.rs",
+        "prober/src/store/sharing.rs",
         "prober/src/store/statistics.rs",
         "prober/src/migrate.rs",
         "shared/src/testing.rs",
@@ -55,6 +56,7 @@ fn pure_files_have_no_clock_socket_sql_or_log() {
     for pure in [
         "prober/src/pulse.rs",
         "prober/src/schedule.rs",
+        "prober/src/share.rs",
         "prober/src/standing.rs",
         "prober/src/verdict.rs",
         "prober/src/target.rs",

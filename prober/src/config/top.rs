@@ -2,6 +2,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{
@@ -32,7 +34,8 @@ pub(super) fn read(reading: &Reading<'_>, mut section: Section<'_>) -> Option<Se
         );
     }
     let (targets, remarks) = each(reading, listed?, sound.then_some(&settings)).into_iter().unzip();
-    Some(Services { targets, retention, canary, remarks })
+    let fingerprint = BASE64_STANDARD.encode(Sha256::digest(reading.text));
+    Some(Services { targets, retention, canary, remarks, fingerprint })
 }
 
 fn each(

@@ -14,5 +14,6 @@ mod recording;
 mod recount;
 mod secured;
 mod servers;
+mod several;
 mod systemd;
 mod upkeep;

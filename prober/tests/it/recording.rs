@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use prober::{
     journal::{Batch, Journal},
+    share::Members,
     store,
 };
 use shared::{Check, Status, testing::Database};
@@ -78,6 +79,7 @@ fn a_ledger_that_forgot_the_journal_is_noticed_before_anything_is_written() {
     let mut client = database.connect();
     let journal = Journal::new(1).id;
     assert_eq!(store::record(&mut client, &checks(journal, 1..=2)).unwrap(), None);
-    assert!(!store::heartbeat(&mut client, journal).unwrap());
+    let members = Members { now: Vec::new(), from: DateTime::UNIX_EPOCH, before: Vec::new() };
+    assert!(!store::sharing::beat(&mut client, journal, "host", None, &members).unwrap());
     assert_eq!(recorded(&database), [] as [i32; 0]);
 }
