@@ -200,9 +200,9 @@ impl Sharing {
         &self.members
     }
 
-    /// The turns that this prober takes.
-    pub fn share(&self) -> &Share {
-        &self.share
+    /// The turns that this prober takes, once a look was settled.
+    pub fn share(&self) -> Option<&Share> {
+        (!self.is_new).then_some(&self.share)
     }
 
     /// Whether another look is worth it soon.

@@ -220,7 +220,7 @@ fn both_go_on_and_start_with_a_newer_schema_that_allows_it_and_refuse_another() 
         )
         .unwrap();
     let prober = Prober::start(&services, &database.url);
-    prober.logged("it goes on, as every program can that knows version 6");
+    prober.logged("it goes on, as every program can that knows version 7");
     let api = Api::start(Some(&database.url), &[]);
     written += Load::beside(&database, &api, |_| shows_more(&api));
     eventually("upkeep goes on", || {
@@ -240,7 +240,7 @@ fn both_go_on_and_start_with_a_newer_schema_that_allows_it_and_refuse_another() 
     let before = dump(&database.url);
     let refused = try_to_migrate(&database.url).unwrap_err();
     let line =
-        "the schema is at version 8, which needs a program that knows version 8, and this status-prober";
+        "the schema is at version 9, which needs a program that knows version 9, and this status-prober";
     assert!(refused.contains(line) && refused.contains("upgrade the prober"), "{refused}");
     let prober = Prober::start(&services, &database.url);
     prober.logged("Checks go on, ");

@@ -211,8 +211,8 @@ impl Company {
     }
 
     fn tell(&mut self) {
+        let Some(share) = self.sharing.share() else { return };
         self.news.heard = Some(Instant::now());
-        let share = self.sharing.share();
         if self.news.share.as_deref() != Some(share) {
             self.news.share = Some(Arc::new(share.clone()));
         }
@@ -223,7 +223,8 @@ impl Company {
     fn say(&mut self) {
         let (members, services) = (self.sharing.members().now.len(), self.loaded.as_ref());
         let services = services.map_or(&[] as &[Service], |loaded| &loaded.services);
-        let held = services.iter().filter(|service| self.sharing.share().holds(&service.id)).count();
+        let ours = |service: &&Service| self.sharing.share().is_some_and(|share| share.holds(&service.id));
+        let held = services.iter().filter(ours).count();
         if self.sharing.is_waiting() || (members, held) == self.said || members == 0 {
             return;
         }
