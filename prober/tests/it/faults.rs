@@ -1,7 +1,9 @@
 //! Faults under load: a hundred services are checked every second while something breaks. What their server saw is the
 //! truth: each check is recorded once, as it was answered.
 
+mod clock;
 mod database;
+mod process;
 
 use std::{
     collections::HashMap,
@@ -14,7 +16,7 @@ use std::{
 };
 
 use postgres::Client;
-use shared::testing::eventually;
+use shared::testing::{Database, eventually};
 
 use crate::{
     daemon::count,
@@ -154,4 +156,12 @@ fn recorded(client: &mut Client) -> HashMap<String, Vec<Option<i32>>> {
         recorded.entry(row.get(0)).or_default().push(row.get(1));
     }
     recorded
+}
+
+/// Turns that the log says were skipped.
+fn skipped(log: &[String]) -> usize {
+    let turns = |line: &String| -> Option<usize> {
+        line.split_once(" turns were skipped")?.0.rsplit(' ').next()?.parse().ok()
+    };
+    log.iter().filter_map(turns).sum()
 }

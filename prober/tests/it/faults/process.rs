@@ -1,0 +1,122 @@
+//! The prober itself in trouble: killed, ended, misled and suspended at full load.
+
+use std::fs;
+
+use super::*;
+
+/// A database of the shared cluster, and a connection to it.
+fn database() -> (Database, Client) {
+    let database = Database::empty();
+    let client = database.connect();
+    (database, client)
+}
+
+#[test]
+fn killed_while_it_writes_it_loses_a_moment_and_doubles_nothing() {
+    let load = Load::start();
+    let (database, mut client) = database();
+    let kills = 2 * times();
+    for _ in 0..kills {
+        let mut daemon = load.put_on(&database.url);
+        load.goes_on(1);
+        load.is_caught_up_with(&mut client);
+        daemon.kill();
+    }
+    let mut daemon = load.put_on(&database.url);
+    load.goes_on(1);
+    assert_eq!(daemon.stop().code(), Some(0));
+    daemon.logged("everything measured is recorded");
+    let missing = load.missing(&mut client);
+    // What was at work and what came since the last flush, a fifth of a second and what the disk takes: the last check of
+    // some services, and never of all.
+    assert!(missing.iter().all(|missing| *missing <= kills), "{missing:?}");
+    let all: usize = missing.iter().sum();
+    assert!(all <= kills * SERVICES / 2, "{all} in {kills} kills: {missing:?}");
+}
+
+#[test]
+fn sigterm_at_full_load_records_everything_that_was_measured() {
+    for _ in 0..times() {
+        // So some thirty checks are under way at any time.
+        let load = Load::answering_after(Duration::from_millis(300));
+        let (database, mut client) = database();
+        let daemon = load.put_on(&database.url);
+        load.goes_on(2);
+        load.ends_well(daemon, &mut client);
+    }
+}
+
+#[test]
+fn sighup_with_a_bad_file_at_full_load_changes_nothing() {
+    let load = Load::start();
+    let (database, mut client) = database();
+    let daemon = load.put_on(&database.url);
+    load.goes_on(1);
+    load.is_caught_up_with(&mut client);
+    let mut published = || -> String {
+        let all =
+            "SELECT (SELECT string_agg(s::text, '|' ORDER BY position) FROM status_services s) || revision
+                   FROM status_services_file";
+        client.query_one(all, &[]).unwrap().get(0)
+    };
+    let before = published();
+    let good = fs::read_to_string(&load.setup.services).unwrap();
+    for _ in 0..times() {
+        for bad in ["", "[[services]]\nid = 7\n", &good[..good.len() / 2], &good.replace("1s", "1 sec")] {
+            load.setup.replace(bad);
+            daemon.signal("HUP");
+            load.goes_on(1);
+        }
+    }
+    fs::remove_file(&load.setup.services).unwrap();
+    daemon.signal("HUP");
+    load.goes_on(1);
+    assert_eq!(published(), before);
+    let log = load.ends_well(daemon, &mut client);
+    let refused = log.iter().filter(|line| line.contains("reload refused: ")).count();
+    assert_eq!(refused, 4 * times() + 1, "{log:#?}");
+    // No turn was lost: each service had as many as the others.
+    let seen = load.seen();
+    let (least, most) = (seen.iter().min().unwrap(), seen.iter().max().unwrap());
+    assert!(most - least <= 1 + skipped(&log), "{seen:?}");
+}
+
+#[test]
+fn suspended_for_several_turns_it_skips_and_counts_them_and_keeps_the_beat() {
+    const TURNS: usize = 5;
+    let load = Load::start();
+    let (database, mut client) = database();
+    let daemon = load.put_on(&database.url);
+    load.goes_on(2);
+    daemon.signal("STOP");
+    let state = format!("/proc/{}/stat", daemon.process());
+    eventually("it stands still", || fs::read_to_string(&state).unwrap().contains(") T "));
+    sleep(Duration::from_secs(TURNS as u64));
+    let before = load.seen();
+    daemon.signal("CONT");
+    load.goes_on(2);
+    let after: Vec<usize> = load.seen().iter().zip(&before).map(|(now, before)| now - before).collect();
+    assert!(after.iter().all(|turns| *turns <= 2 + TURNS / 2), "no burst: {after:?}");
+    daemon.logged(" turns were skipped");
+    let log = load.ends_well(daemon, &mut client);
+    let counted = skipped(&log);
+    assert!(counted >= (TURNS - 1) * SERVICES, "{counted}");
+    let taken = load.total() as i64;
+    let turns: i64 = client.query_one(TURNS_UP_TO_THE_LAST, &[]).unwrap().get(0);
+    let off = (turns - taken - counted as i64).unsigned_abs() as usize;
+    assert!(off <= SERVICES / 10, "of {turns} turns {taken} were taken and {counted} counted as skipped");
+    let late: f64 = client.query_one(LATENESS_OF_THE_LAST, &[]).unwrap().get(0);
+    assert!(late < 0.25, "the median of the last checks lies {late} s after the beat");
+}
+
+const TURNS_UP_TO_THE_LAST: &str = "
+    SELECT sum(turns)::bigint FROM (
+        SELECT round(extract(epoch FROM max(timestamp) - min(timestamp))) + 1 AS turns
+        FROM service_checks GROUP BY service_id) s";
+
+const LATENESS_OF_THE_LAST: &str = "
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM last - beat)::float8 -
+        floor(extract(epoch FROM last - beat)::float8))
+    FROM status_services s
+    JOIN (SELECT service_id, max(timestamp) AS last FROM service_checks GROUP BY service_id) c
+    ON c.service_id = s.id";
