@@ -27,7 +27,7 @@ mod apart;
 mod pooler;
 pub mod systemd;
 
-pub use apart::{SmallDisk, apart};
+pub use apart::{SmallDisk, apart, lay_over};
 pub use pooler::Pooler;
 
 /// What makes a throw-away cluster quick. A test of durability starts its own without these.

@@ -3,10 +3,13 @@
 
 mod clock;
 mod database;
+mod hostile;
+mod network;
 mod process;
 
 use std::{
     collections::HashMap,
+    net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,7 +24,7 @@ use shared::testing::{Database, eventually};
 use crate::{
     daemon::count,
     process::{Daemon, Setup},
-    servers::Server,
+    servers::{Server, Wire},
 };
 
 const SERVICES: usize = 100;
@@ -46,19 +49,21 @@ struct Load {
 
 impl Load {
     fn start() -> Load {
-        Load::answering_after(Duration::ZERO)
+        Load::of(Ipv4Addr::LOCALHOST, Duration::ZERO)
     }
 
-    /// The server takes so long for each answer.
-    fn answering_after(pause: Duration) -> Load {
+    /// The server is at any address of the machine, is asked at this one, and takes so long for each answer.
+    fn of(address: Ipv4Addr, pause: Duration) -> Load {
         let seen: Arc<[AtomicUsize]> = (0..SERVICES).map(|_| AtomicUsize::new(0)).collect();
         let counted = Arc::clone(&seen);
-        let server = Server::behaving(move |_, head, wire| {
+        let behave = move |_: usize, head: &str, wire: &mut dyn Wire| {
             let service: usize = head.split([' ', '/']).nth(2).unwrap().parse().unwrap();
             let status = status_of(counted[service].fetch_add(1, Ordering::SeqCst));
             sleep(pause);
             wire.write_all(format!("HTTP/1.1 {status} Fine\r\nContent-Length: 0\r\n\r\n").as_bytes())
-        });
+        };
+        let mut server = Server::start((Ipv4Addr::UNSPECIFIED, 0).into(), None, behave).unwrap();
+        server.address.set_ip(address.into());
         let setup = Setup::of(&services(&server));
         Load { setup, server, seen }
     }
@@ -106,28 +111,33 @@ impl Load {
     /// How many checks of each service are not recorded. Nothing is recorded that was never answered, nor anything twice.
     fn missing(&self, client: &mut Client) -> Vec<usize> {
         assert!(self.server.is_left_alone());
-        let recorded = recorded(client);
-        let total: usize = recorded.values().map(Vec::len).sum();
         let distinct = "(SELECT DISTINCT service_id, timestamp FROM service_checks) d";
-        assert_eq!(count(client, distinct), total as i64, "no two rows are equal");
+        assert_eq!(count(client, distinct), count(client, "service_checks"), "no two rows are equal");
+        let recorded = recorded(client);
         let services = self.seen().into_iter().enumerate();
         services
-            .map(|(n, seen)| {
-                let recorded = recorded.get(&id(n)).map_or(&[][..], Vec::as_slice);
-                assert!(is_in_order(recorded, seen), "{}: of {seen} only {recorded:?}", id(n));
-                seen - recorded.len()
-            })
+            .map(|(n, seen)| recorded.get(&id(n)).map_or(seen, |recorded| recorded.missing_of(seen)))
             .collect()
     }
 }
 
-/// Whether these statuses are of answers up to the last of so many, in their order. A check that came too late for its
-/// answer has none.
-fn is_in_order(recorded: &[Option<i32>], seen: usize) -> bool {
-    let mut answers = 0..seen;
-    recorded
-        .iter()
-        .all(|status| answers.any(|answer| status.is_none_or(|status| status == status_of(answer))))
+/// What is recorded of a service.
+#[derive(Debug, Default)]
+struct Recorded {
+    /// The statuses of its answers, in the order of their recording.
+    answers: Vec<i32>,
+    /// Checks that reached the server, or may have, and got no answer in time.
+    late: usize,
+}
+
+impl Recorded {
+    /// How many of so many requests are not recorded.
+    fn missing_of(&self, seen: usize) -> usize {
+        let mut answered = 0..seen;
+        let in_order = self.answers.iter().all(|status| answered.any(|answer| *status == status_of(answer)));
+        assert!(in_order, "not what {seen} requests were answered: {self:?}");
+        (seen - self.answers.len()).saturating_sub(self.late)
+    }
 }
 
 /// Tells the answers that a service gives, one after the other, apart.
@@ -148,14 +158,19 @@ fn services(server: &Server) -> String {
     head.to_owned() + &(0..SERVICES).map(service).collect::<String>()
 }
 
-/// The statuses that are recorded of each service, in the order of their recording.
-fn recorded(client: &mut Client) -> HashMap<String, Vec<Option<i32>>> {
-    let mut recorded: HashMap<String, Vec<Option<i32>>> = HashMap::new();
-    let rows = "SELECT service_id::text, status_code FROM service_checks ORDER BY id";
+fn recorded(client: &mut Client) -> HashMap<String, Recorded> {
+    // Without those that say themselves that they never came as far as to the server.
+    let rows = "SELECT service_id::text, status_code FROM service_checks
+                WHERE error IS NULL OR error !~ '^(dns: |connect: |timeout: no connection)' ORDER BY id";
+    let mut all: HashMap<String, Recorded> = HashMap::new();
     for row in client.query(rows, &[]).unwrap() {
-        recorded.entry(row.get(0)).or_default().push(row.get(1));
+        let service = all.entry(row.get(0)).or_default();
+        match row.get(1) {
+            Some(status) => service.answers.push(status),
+            None => service.late += 1,
+        }
     }
-    recorded
+    all
 }
 
 /// Turns that the log says were skipped.

@@ -10,16 +10,25 @@ use std::{
 
 use nix::sched::{CloneFlags, unshare};
 
-/// Runs a test in a thread that has mounts and a network of its own (loopback alone), and so have the threads and
-/// processes that it starts. Where the machine does not allow it, it says so and the test is skipped.
-pub fn apart(test: impl FnOnce() + Send) {
+/// Runs a test, or a part of it, in a thread that has mounts and a network of its own (loopback alone), and so have the
+/// threads and processes that it starts. Where the machine does not allow it, it says so, and `None` is what comes of it.
+pub fn apart<T: Send>(test: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
         let apart = scope.spawn(|| match enter() {
-            Ok(()) => test(),
-            Err(reason) => println!("skipped: {reason}"),
+            Ok(()) => Some(test()),
+            Err(reason) => {
+                println!("skipped: {reason}");
+                None
+            }
         });
-        apart.join().unwrap_or_else(|panicked| resume_unwind(panicked));
-    });
+        apart.join().unwrap_or_else(|panicked| resume_unwind(panicked))
+    })
+}
+
+/// Lays a file over another, for who is [`apart`].
+pub fn lay_over(file: &Path, other: &str) {
+    let file = file.to_str().expect("a name in UTF-8");
+    done("mount", &["--bind", file, other]).expect("a mount of the test's own");
 }
 
 fn enter() -> Result<(), String> {

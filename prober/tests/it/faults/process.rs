@@ -38,7 +38,7 @@ fn killed_while_it_writes_it_loses_a_moment_and_doubles_nothing() {
 fn sigterm_at_full_load_records_everything_that_was_measured() {
     for _ in 0..times() {
         // So some thirty checks are under way at any time.
-        let load = Load::answering_after(Duration::from_millis(300));
+        let load = Load::of(Ipv4Addr::LOCALHOST, Duration::from_millis(300));
         let (database, mut client) = database();
         let daemon = load.put_on(&database.url);
         load.goes_on(2);
