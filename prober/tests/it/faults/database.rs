@@ -15,7 +15,7 @@ fn lasting(options: &[&str]) -> (Cluster, String) {
 /// A prober under load whose checks are recorded.
 fn recording(load: &Load, cluster: &Cluster, name: &str) -> Daemon {
     let daemon = load.put_on(&cluster.url(name, "postgres"));
-    load.goes_on(2);
+    load.goes_on(1);
     load.is_caught_up_with(&mut cluster.connect(name));
     daemon
 }
@@ -28,7 +28,7 @@ fn a_database_that_is_absent_at_start_gets_everything_once_it_is_there() {
     cluster.stop();
     let daemon = load.put_on(&url);
     daemon.logged("Checks go on, ");
-    load.goes_on(3 * times());
+    load.goes_on(2 * times());
     cluster.start_again();
     load.ends_well(daemon, &mut cluster.connect(&name));
 }
@@ -38,7 +38,7 @@ fn goes_away(take: fn(&mut Cluster)) {
     let load = Load::start();
     let (mut cluster, name) = lasting(&[]);
     let daemon = recording(&load, &cluster, &name);
-    for _ in 0..=times() {
+    for _ in 0..times() {
         take(&mut cluster);
         load.goes_on(2);
         cluster.start_again();
