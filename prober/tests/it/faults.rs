@@ -173,6 +173,15 @@ fn recorded(client: &mut Client) -> HashMap<String, Recorded> {
     all
 }
 
+/// Lets the prober's next rows wait for as long as the result lives; they wait already.
+fn hold_by_a_lock(mut other: Client) -> Client {
+    other.batch_execute("BEGIN; LOCK TABLE service_checks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let waiting =
+        "pg_locks WHERE relation = 'service_checks'::regclass AND mode = 'RowExclusiveLock' AND NOT granted";
+    eventually("what is written waits", || count(&mut other, waiting) > 0);
+    other
+}
+
 /// Turns that the log says were skipped.
 fn skipped(log: &[String]) -> usize {
     let turns = |line: &String| -> Option<usize> {

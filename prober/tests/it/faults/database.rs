@@ -33,19 +33,43 @@ fn a_database_that_is_absent_at_start_gets_everything_once_it_is_there() {
     load.ends_well(daemon, &mut cluster.connect(&name));
 }
 
-/// Takes the database away under load and brings it back, again and again.
+/// Takes the database away under load and brings it back: while what the prober writes waits, and comes to nothing; and
+/// when it is committed, and the prober has not heard of it.
 fn goes_away(take: fn(&mut Cluster)) {
     let load = Load::start();
     let (mut cluster, name) = lasting(&[]);
     let daemon = recording(&load, &cluster, &name);
     for _ in 0..times() {
-        take(&mut cluster);
-        load.goes_on(2);
-        cluster.start_again();
-        load.is_caught_up_with(&mut cluster.connect(&name));
+        for hold in [hold_by_a_lock, hold_the_acknowledgement] {
+            let held = hold(cluster.connect(&name));
+            take(&mut cluster);
+            drop(held);
+            load.goes_on(1);
+            cluster.start_again();
+            load.is_caught_up_with(&mut cluster.connect(&name));
+        }
     }
     daemon.logged("Checks go on, ");
     load.ends_well(daemon, &mut cluster.connect(&name));
+}
+
+/// Lets the prober's next rows be committed without a word to it, until the server starts again; they are.
+fn hold_the_acknowledgement(mut other: Client) -> Client {
+    wait_for_each_commit(&mut other, "nobody");
+    eventually("what is written waits", || waits_for_a_standby(&mut other));
+    other.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").unwrap();
+    other
+}
+
+/// From now on nothing is acknowledged that a standby of this name has not.
+fn wait_for_each_commit(primary: &mut Client, name: &str) {
+    primary.batch_execute(&format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'")).unwrap();
+    primary.batch_execute("SELECT pg_reload_conf()").unwrap();
+}
+
+/// Whether rows are committed, and nothing is said.
+fn waits_for_a_standby(primary: &mut Client) -> bool {
+    count(primary, "pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%WITH ledger%'") == 1
 }
 
 #[test]
@@ -143,27 +167,28 @@ fn a_synchronous_standby_that_takes_over_has_everything_once() {
     let load = Load::start();
     let (mut primary, name) = lasting(&[]);
     let standby = primary.standby(&["-c", "synchronous_commit=on"]);
-    wait_for_each_commit(&mut primary.connect("postgres"));
+    let mut watcher = primary.connect("postgres");
+    wait_for_each_commit(&mut watcher, "*");
+    let is_sync = "pg_stat_replication WHERE sync_state = 'sync'";
+    eventually("the standby is waited for", || count(&mut watcher, is_sync) == 1);
     let host = standby.url("", "").rsplit('@').next().unwrap().trim_end_matches('/').to_owned();
     let either = primary.url(&name, "postgres").replacen(":5432/", &format!(":5432,{host}/"), 1);
     let daemon = load.put_on(&format!("{either}?target_session_attrs=read-write"));
-    load.goes_on(2);
+    load.goes_on(1);
     load.is_caught_up_with(&mut standby.connect(&name));
+    // The standby is sent what the prober will not hear of.
+    let frozen = standby.freeze();
+    let is_sent = "pg_stat_replication WHERE sent_lsn >= pg_current_wal_flush_lsn()";
+    eventually("what is written waits", || {
+        waits_for_a_standby(&mut watcher) && count(&mut watcher, is_sent) == 1
+    });
     primary.tear_off();
-    daemon.logged("Checks go on, ");
+    drop(frozen);
     load.goes_on(2 * times());
     let mut client = standby.connect(&name);
+    eventually("the standby has what it was sent", || count(&mut client, "pg_stat_wal_receiver") == 0);
     client.query("SELECT pg_promote()", &[]).unwrap();
     load.ends_well(daemon, &mut client);
-}
-
-/// From now on nothing is acknowledged that the standby has not.
-fn wait_for_each_commit(primary: &mut Client) {
-    primary.batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'").unwrap();
-    primary.batch_execute("SELECT pg_reload_conf()").unwrap();
-    eventually("the standby is waited for", || {
-        count(primary, "pg_stat_replication WHERE sync_state = 'sync'") == 1
-    });
 }
 
 #[test]
@@ -179,9 +204,11 @@ fn a_password_that_is_changed_and_changed_back_costs_nothing() {
     load.is_caught_up_with(&mut client);
     for _ in 0..times() {
         client.batch_execute("ALTER ROLE anna PASSWORD 'another'").unwrap();
+        let held = hold_by_a_lock(cluster.connect(&name));
         client
             .batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'anna'")
             .unwrap();
+        drop(held);
         daemon.logged("set the right password in DATABASE_URL");
         load.goes_on(2);
         client.batch_execute("ALTER ROLE anna PASSWORD 'right'").unwrap();

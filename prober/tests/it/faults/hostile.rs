@@ -255,7 +255,7 @@ fn is_bounded(daemon: &Daemon, kinds: usize) {
     let threads = number("Threads:");
     assert!(threads <= SERVICES + kinds * OF_EACH + 30, "{threads} threads");
     let kib = number("VmHWM:");
-    assert!(kib <= 128 << 10, "{kib} KiB");
+    assert!(kib <= 64 << 10, "{kib} KiB");
 }
 
 fn is_known_for_what_it_is(n: usize, kind: &Hostile, client: &mut Client) {
