@@ -52,7 +52,7 @@ impl Load {
         Load::of(Ipv4Addr::LOCALHOST, Duration::ZERO)
     }
 
-    /// The server is at any address of the machine, is asked at this one, and takes so long for each answer.
+    /// The server is asked at this address, which the machine may not have yet, and takes so long for each answer.
     fn of(address: Ipv4Addr, pause: Duration) -> Load {
         let seen: Arc<[AtomicUsize]> = (0..SERVICES).map(|_| AtomicUsize::new(0)).collect();
         let counted = Arc::clone(&seen);
@@ -62,7 +62,8 @@ impl Load {
             sleep(pause);
             wire.write_all(format!("HTTP/1.1 {status} Fine\r\nContent-Length: 0\r\n\r\n").as_bytes())
         };
-        let mut server = Server::start((Ipv4Addr::UNSPECIFIED, 0).into(), None, behave).unwrap();
+        let listens = if address.is_loopback() { address } else { Ipv4Addr::UNSPECIFIED };
+        let mut server = Server::start((listens, 0).into(), None, behave).unwrap();
         server.address.set_ip(address.into());
         let setup = Setup::of(&services(&server));
         Load { setup, server, seen }
@@ -158,6 +159,7 @@ fn services(server: &Server) -> String {
     head.to_owned() + &(0..SERVICES).map(service).collect::<String>()
 }
 
+/// What is recorded of each service.
 fn recorded(client: &mut Client) -> HashMap<String, Recorded> {
     // Without those that say themselves that they never came as far as to the server.
     let rows = "SELECT service_id::text, status_code FROM service_checks

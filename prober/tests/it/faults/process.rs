@@ -108,7 +108,7 @@ fn sighup_with_a_bad_file_at_full_load_changes_nothing() {
 
 #[test]
 fn suspended_for_several_turns_it_skips_and_counts_them_and_keeps_the_beat() {
-    const TURNS: usize = 5;
+    let pause = 5 * times();
     let load = Load::start();
     let (database, mut client) = database();
     let daemon = load.put_on(&database.url);
@@ -116,22 +116,26 @@ fn suspended_for_several_turns_it_skips_and_counts_them_and_keeps_the_beat() {
     daemon.signal("STOP");
     let state = format!("/proc/{}/stat", daemon.process());
     eventually("it stands still", || fs::read_to_string(&state).unwrap().contains(") T "));
-    sleep(Duration::from_secs(TURNS as u64));
+    sleep(Duration::from_secs(pause as u64));
     let before = load.seen();
     daemon.signal("CONT");
     load.goes_on(2);
     let after: Vec<usize> = load.seen().iter().zip(&before).map(|(now, before)| now - before).collect();
-    assert!(after.iter().all(|turns| *turns <= 2 + TURNS / 2), "no burst: {after:?}");
+    assert!(after.iter().all(|turns| *turns <= 2 + pause / 2), "no burst: {after:?}");
     daemon.logged(" turns were skipped");
     let log = load.ends_well(daemon, &mut client);
     let counted = skipped(&log);
-    assert!(counted >= (TURNS - 1) * SERVICES, "{counted}");
+    assert!(counted >= (pause - 1) * SERVICES, "{counted}");
     let taken = load.total() as i64;
     let turns: i64 = client.query_one(TURNS_UP_TO_THE_LAST, &[]).unwrap().get(0);
     let off = (turns - taken - counted as i64).unsigned_abs() as usize;
-    assert!(off <= SERVICES / 10, "of {turns} turns {taken} were taken and {counted} counted as skipped");
+    // A busy machine may begin the first or the last check of some services in the turn after.
+    assert!(off <= SERVICES / 2, "of {turns} turns {taken} were taken and {counted} counted as skipped");
     let late: f64 = client.query_one(LATENESS_OF_THE_LAST, &[]).unwrap().get(0);
-    assert!(late < 0.25, "the median of the last checks lies {late} s after the beat");
+    assert!(
+        late < 0.125,
+        "of the last checks a quarter lies up to {late} s after the beat: as if there were none"
+    );
 }
 
 const TURNS_UP_TO_THE_LAST: &str = "
@@ -140,7 +144,7 @@ const TURNS_UP_TO_THE_LAST: &str = "
         FROM service_checks GROUP BY service_id) s";
 
 const LATENESS_OF_THE_LAST: &str = "
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM last - beat)::float8 -
+    SELECT percentile_cont(0.25) WITHIN GROUP (ORDER BY extract(epoch FROM last - beat)::float8 -
         floor(extract(epoch FROM last - beat)::float8))
     FROM status_services s
     JOIN (SELECT service_id, max(timestamp) AS last FROM service_checks GROUP BY service_id) c
