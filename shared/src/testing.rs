@@ -23,9 +23,11 @@ use std::{
 use postgres::{Client, NoTls};
 use tempfile::TempDir;
 
+mod apart;
 mod pooler;
 pub mod systemd;
 
+pub use apart::{SmallDisk, apart, lay_over};
 pub use pooler::Pooler;
 
 /// What makes a throw-away cluster quick. A test of durability starts its own without these.
@@ -68,6 +70,7 @@ pub struct Cluster {
     primary: Option<PathBuf>,
     options: Vec<String>,
     running: Option<(Child, ChildStdin)>,
+    disk: Option<SmallDisk>,
     remove: Option<TempDir>,
 }
 
@@ -76,6 +79,23 @@ impl Cluster {
     pub fn start(options: &[&str]) -> Cluster {
         let folder = temporary_folder();
         Cluster::start_in(folder.path().to_owned(), Some(folder), None, options)
+    }
+
+    /// Starts a fresh one in so many MiB. For a test that is [`apart`].
+    pub fn start_on_a_disk_of(mebibytes: u32, options: &[&str]) -> Cluster {
+        let folder = temporary_folder();
+        let disk = SmallDisk::at(folder.path(), mebibytes);
+        let mut cluster = Cluster::start_in(folder.path().to_owned(), Some(folder), None, options);
+        cluster.disk = Some(disk);
+        cluster
+    }
+
+    /// The disk that it was started on, if it was started so.
+    ///
+    /// # Panics
+    /// Where it is on the machine's own, which nobody should fill.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("a disk of its own")
     }
 
     /// Starts a hot standby that follows this one; `options` are those of `postgres`, like
@@ -93,7 +113,7 @@ impl Cluster {
         options: &[&str],
     ) -> Cluster {
         let options = QUICK.iter().chain(options).map(ToString::to_string).collect();
-        let mut cluster = Cluster { folder, primary, options, running: None, remove };
+        let mut cluster = Cluster { folder, primary, options, running: None, disk: None, remove };
         cluster.start_again();
         cluster
     }
@@ -165,6 +185,17 @@ impl Cluster {
         }
     }
 
+    /// Kills every process of it at once, none of which has time to end in order.
+    pub fn tear_off(&mut self) {
+        let mut frozen = self.freeze();
+        let processes = std::mem::take(&mut frozen.0);
+        std::mem::forget(frozen);
+        signal("KILL", &processes);
+        if let Some((mut child, _stdin)) = self.running.take() {
+            child.wait().expect("deploy/postgres ends");
+        }
+    }
+
     /// The `DATABASE_URL` of a database of this cluster.
     pub fn url(&self, database: &str, user: &str) -> String {
         let mut url = String::new();
@@ -231,23 +262,23 @@ impl Frozen {
     fn freeze(postmaster: u32) -> Frozen {
         let mut frozen = Frozen(vec![postmaster.to_string()]);
         // The postmaster first, so that it starts no further process.
-        frozen.signal("STOP");
+        signal("STOP", &frozen.0);
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))
             .expect("the processes of the server");
         frozen.0.extend(children.split_whitespace().map(str::to_owned));
-        frozen.signal("STOP");
+        signal("STOP", &frozen.0);
         frozen
-    }
-
-    fn signal(&self, name: &str) {
-        Command::new("kill").args(["-s", name]).args(&self.0).status().expect("kill");
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.signal("CONT");
+        signal("CONT", &self.0);
     }
+}
+
+fn signal(name: &str, processes: &[String]) {
+    Command::new("kill").args(["-s", name]).args(processes).status().expect("kill");
 }
 
 /// A database of one test.

@@ -5,6 +5,7 @@ mod canary;
 mod commands;
 mod config;
 mod daemon;
+mod faults;
 mod figures;
 mod journal;
 mod migrations;

@@ -54,9 +54,14 @@ impl Setup {
 
     /// Starts the daemon with a folder for what outlives it.
     pub(crate) fn start_with_state(&self, database_url: &str) -> Daemon {
+        Daemon::start(self.recording(database_url))
+    }
+
+    /// What starts it so.
+    pub(crate) fn recording(&self, database_url: &str) -> Command {
         let mut command = self.command(&["run"]);
         command.arg("--state-dir").arg(self.state_dir()).env("DATABASE_URL", database_url);
-        Daemon::start(command)
+        command
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

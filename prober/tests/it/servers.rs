@@ -290,29 +290,94 @@ pub(crate) enum Says {
     OnlyAddress(IpAddr),
     /// As [`Says::Address`], after a while.
     AddressLate(IpAddr, Duration),
+    /// 127.0.1.1 to 127.0.1.100.
+    HundredAddresses,
 }
 
+const HEADER: usize = 12;
 const NO_ERROR: u8 = 0;
 pub(crate) const SERVER_FAILURE: u8 = 2;
 pub(crate) const NO_SUCH_NAME: u8 = 3;
 
 /// A name server on UDP that says one thing, whatever it is asked.
 pub(crate) fn name_server(says: Says) -> SocketAddr {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = socket.local_addr().unwrap();
+    name_server_at((Ipv4Addr::LOCALHOST, 0).into(), move |_| says).unwrap()
+}
+
+/// One at this address that says something of each name; where the port is free there, over TCP too, for what is too long.
+pub(crate) fn name_server_at(
+    address: SocketAddr,
+    says: impl Fn(&str) -> Says + Send + Sync + 'static,
+) -> io::Result<SocketAddr> {
+    const LONGEST: usize = 512;
+    let socket = UdpSocket::bind(address)?;
+    let address = socket.local_addr()?;
+    let says = Arc::new(says);
+    answer_over_tcp(address, Arc::clone(&says)).ok();
     thread::spawn(move || {
-        let mut packet = [0; 512];
+        let mut packet = [0; LONGEST];
         while let Ok((length, asker)) = socket.recv_from(&mut packet) {
-            if let Some(answer) = answer(says, &packet[..length]) {
-                let _ = socket.send_to(&answer, asker);
-            }
+            let (query, says) = (packet[..length].to_vec(), Arc::clone(&says));
+            let socket = socket.try_clone().unwrap();
+            thread::spawn(move || {
+                let Some(mut answer) = answer(says(&name_of(&query)), &query) else { return };
+                if answer.len() > LONGEST {
+                    cut_off_records(&mut answer);
+                }
+                socket.send_to(&answer, asker).ok();
+            });
         }
     });
-    address
+    Ok(address)
+}
+
+fn answer_over_tcp(
+    address: SocketAddr,
+    says: Arc<impl Fn(&str) -> Says + Send + Sync + 'static>,
+) -> io::Result<()> {
+    let listener = TcpListener::bind(address)?;
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let says = Arc::clone(&says);
+            thread::spawn(move || answer_a_stream(stream, &*says));
+        }
+    });
+    Ok(())
+}
+
+fn answer_a_stream(mut stream: TcpStream, says: &dyn Fn(&str) -> Says) -> io::Result<()> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut query = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut query)?;
+    let Some(answer) = answer(says(&name_of(&query)), &query) else { return Ok(()) };
+    stream.write_all(&u16::try_from(answer.len()).unwrap().to_be_bytes())?;
+    stream.write_all(&answer)
+}
+
+/// Leaves the question, and says that there is more over TCP.
+fn cut_off_records(answer: &mut Vec<u8>) {
+    let name = answer[HEADER..].iter().position(|byte| *byte == 0).unwrap() + 1;
+    answer.truncate(HEADER + name + 4);
+    answer[2] |= 2;
+    answer[7] = 0;
+}
+
+/// The name that is asked for, with dots and without the last one.
+fn name_of(query: &[u8]) -> String {
+    let mut labels = Vec::new();
+    let mut rest = &query[HEADER..];
+    while let [length, after @ ..] = rest
+        && *length > 0
+    {
+        let (label, next) = after.split_at(usize::from(*length));
+        labels.push(String::from_utf8_lossy(label).to_lowercase());
+        rest = next;
+    }
+    labels.join(".")
 }
 
 fn answer(says: Says, query: &[u8]) -> Option<Vec<u8>> {
-    const HEADER: usize = 12;
     let name = query[HEADER..].iter().position(|byte| *byte == 0)? + 1;
     let question = &query[HEADER..HEADER + name + 4];
     let record = match says {
@@ -323,12 +388,22 @@ fn answer(says: Says, query: &[u8]) -> Option<Vec<u8>> {
             thread::sleep(pause);
             record_for(question[name + 1], address)
         }
+        Says::HundredAddresses => {
+            let addresses = (1..=100).map(|last| IpAddr::from([127, 0, 1, last]));
+            addresses
+                .map(|address| record_for(question[name + 1], address))
+                .collect::<Option<_>>()
+                .map(|records: Vec<_>| records.concat())
+        }
     };
     if record.is_none() && matches!(says, Says::OnlyAddress(_)) {
         return None;
     }
     let code = if let Says::Code(code) = says { code } else { NO_ERROR };
-    let answers = u8::from(record.is_some());
+    let answers = match says {
+        Says::HundredAddresses if record.is_some() => 100,
+        _ => u8::from(record.is_some()),
+    };
     let mut answer = vec![query[0], query[1], 0x81, 0x80 | code, 0, 1, 0, answers, 0, 0, 0, 0];
     answer.extend(question);
     answer.extend(record.unwrap_or_default());
