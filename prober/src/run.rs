@@ -66,12 +66,13 @@ pub fn run(services_file: PathBuf, state_dir: Option<&Path>) -> Result<(), Faile
     Ok(())
 }
 
-/// The runtime that checks run on: few threads that never block, and a bounded number that do.
+/// The runtime that checks run on: one thread that never blocks, since handing a check from one to another costs more
+/// than what it does there, and a bounded number that do.
 ///
 /// # Errors
 /// Where the system gives no thread.
 pub fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread()
+    Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(AT_ONCE + FOR_CANARIES)
         .thread_stack_size(STACK_BYTES)
