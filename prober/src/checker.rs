@@ -9,6 +9,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
     broken::Broken,
+    places::Ticket,
     probe::Prober,
     resolver::Resolver,
     target::Target,
@@ -46,10 +47,18 @@ impl Checker {
     /// # Errors
     /// When the fault is ours: there is no check then, for nothing is known about the target.
     pub async fn check(&self, target: &Target) -> Result<Check, Broken> {
+        self.check_in_turn(target, None).await
+    }
+
+    /// As [`Checker::check`], each request of it in a place of its own; what waiting for one takes counts for nothing.
+    ///
+    /// # Errors
+    /// As there, and when there are no more places: [`Broken::Stopped`].
+    pub async fn check_in_turn(&self, target: &Target, ticket: Option<&Ticket>) -> Result<Check, Broken> {
         let began = Utc::now();
         let mut tries = 1;
         loop {
-            let reply = self.0.probe(target).await?;
+            let reply = self.0.probe(target, ticket).await?;
             if tries > target.retries || !deserves_another_try(target, &reply) {
                 return Ok(judge(target, began, tries, &reply));
             }

@@ -22,7 +22,7 @@ use crate::{
     writer::Writer,
 };
 
-/// Checks at work at the same time, and so threads.
+/// Requests on their way at the same time, and so threads.
 pub const AT_ONCE: usize = 1024;
 /// Of these, what services may take whose last try timed out: targets that hang never stop the others.
 pub const HANGING_AT_ONCE: usize = AT_ONCE / 2;
