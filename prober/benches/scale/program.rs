@@ -77,10 +77,7 @@ impl Program {
 
     /// Of all its threads, in user and system mode.
     pub(crate) fn processor_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        // In hundredths of a second.
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+        processor_seconds(&self.child.id().to_string(), 11)
     }
 
     /// Ends it in order; gives what it said.
@@ -106,6 +103,18 @@ impl Weight {
             descriptors: self.descriptors.max(other.descriptors),
         }
     }
+}
+
+/// Of processes that this one started and that are over.
+pub(crate) fn processor_seconds_of_children() -> f64 {
+    processor_seconds("self", 13)
+}
+
+/// The sum of two neighbours in /proc/PID/stat, time in user and in system mode, in hundredths of a second there.
+fn processor_seconds(process: &str, first: usize) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(first).take(2);
+    fields.map(|field| field.parse::<f64>().unwrap()).sum::<f64>() / 100.0
 }
 
 /// The log of a prober.

@@ -1,5 +1,5 @@
 //! The target server: one thread for all services and all their connections, so that it costs little and can delay many
-//! answers at once.
+//! answers at once. TLS is done by another, and keeps no connection waiting to be accepted.
 
 use std::{
     net::SocketAddr,
@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use shared::testing::free_port;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    runtime::Builder,
+    runtime::{Builder, Handle, Runtime},
 };
 
 use crate::{
@@ -33,16 +33,28 @@ impl Target {
     pub(crate) fn start(services: usize, tls: Option<&Arc<ServerConfig>>) -> Target {
         let (port, seen) = (free_port(), Arc::new(Seen::nothing(services)));
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let answering = tls.map_or_else(|| runtime.handle().clone(), |_| another_thread());
         let listeners: Vec<TcpListener> = {
             let _entered = runtime.enter();
             (0..ADDRESSES).map(|n| listen(&address(n), port)).collect()
         };
         for listener in listeners {
-            runtime.spawn(accept(listener, tls.cloned(), Arc::clone(&seen)));
+            runtime.spawn(accept(listener, answering.clone(), tls.cloned(), Arc::clone(&seen)));
         }
-        std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+        run(runtime);
         Target { port, seen }
     }
+}
+
+fn another_thread() -> Handle {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    run(runtime);
+    handle
+}
+
+fn run(runtime: Runtime) {
+    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
 }
 
 fn listen(host: &str, port: u16) -> TcpListener {
@@ -52,10 +64,10 @@ fn listen(host: &str, port: u16) -> TcpListener {
     socket.listen(BACKLOG).unwrap()
 }
 
-async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, seen: Arc<Seen>) {
+async fn accept(listener: TcpListener, answering: Handle, tls: Option<Arc<ServerConfig>>, seen: Arc<Seen>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        tokio::spawn(serve(stream, Instant::now(), tls.clone(), Arc::clone(&seen)));
+        answering.spawn(serve(stream, Instant::now(), tls.clone(), Arc::clone(&seen)));
     }
 }
 
