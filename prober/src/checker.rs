@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use shared::Check;
-use tokio::{runtime::Handle, time::sleep};
+use tokio::time::sleep;
 
 use crate::{
     broken::Broken,
@@ -22,26 +22,19 @@ pub struct Checker(Arc<Prober>);
 
 impl Checker {
     /// A checker that looks names up as this machine does and trusts whom it trusts. Takes some milliseconds.
-    /// Blocking threads are those of the tokio runtime it is made in; 256 KiB of stack are enough for each.
     ///
     /// # Errors
     /// When /etc/resolv.conf can't be made sense of.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn new() -> Result<Checker, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Checker::with_resolver(Resolver::system()?))
     }
 
     /// As [`Checker::new`], with another way to look names up.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn with_resolver(resolver: Resolver) -> Checker {
-        Checker(Arc::new(Prober::new(resolver, Handle::current())))
+        Checker(Arc::new(Prober::new(resolver)))
     }
 
-    /// One whole check, all tries of it; at most [`Target::tries_take`] and what waiting for a thread takes.
+    /// One whole check, all tries of it; at most [`Target::tries_take`].
     /// Dropped, it is abandoned: nothing comes of it, and a request on its way ends at its timeout.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod pinned;
 mod redirect;
 mod request;
 mod socket;
+mod threads;
 mod tls;
 mod trust;
 mod walk;
@@ -16,7 +17,7 @@ mod walk;
 use std::{net::SocketAddr, time::Instant};
 
 use shared::Failure;
-use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle, time::timeout};
+use tokio::{sync::Semaphore, time::timeout};
 use url::Host;
 
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
 use exchange::{Answer, Exchange};
 use fault::Fault;
 use redirect::Step;
+use threads::Threads;
 use trust::Trust;
 use walk::Walk;
 
@@ -43,12 +45,17 @@ pub(crate) struct Prober {
     resolver: Resolver,
     lookups: Semaphore,
     trust: Trust,
-    runtime: Handle,
+    threads: Threads,
 }
 
 impl Prober {
-    pub(crate) fn new(resolver: Resolver, runtime: Handle) -> Prober {
-        Prober { resolver, lookups: Semaphore::new(LOOKUPS_AT_ONCE), trust: Trust::load(), runtime }
+    pub(crate) fn new(resolver: Resolver) -> Prober {
+        Prober {
+            resolver,
+            lookups: Semaphore::new(LOOKUPS_AT_ONCE),
+            trust: Trust::load(),
+            threads: Threads::default(),
+        }
     }
 
     /// One try. Where HEAD is answered 405 or 501, it begins anew as GET in what is left of the timeout.
@@ -113,28 +120,10 @@ impl Prober {
         let first = addresses[0];
         let trust = self.trust.of(walk.target.authorities.as_ref());
         let exchange = Exchange { request, addresses, trust, limit: walk.left() };
-        let (took, result) = on_thread(&self.runtime, move || exchange.run()).await.map_err(Fault::Ours)?;
+        let (took, result) = self.threads.run(move || exchange.run()).await.map_err(Fault::Ours)?;
         walk.spent += took;
         let answer = result?;
         if walk.spent > walk.limit { Err(Fault::Late(Phase::Headers(first))) } else { Ok(answer) }
-    }
-}
-
-/// Runs what may block. When the returned future is dropped before a thread has begun with it, none will.
-async fn on_thread<T: Send + 'static>(
-    runtime: &Handle,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Broken> {
-    let task = runtime.spawn_blocking(work);
-    let _abandon = AbandonOnDrop(task.abort_handle());
-    task.await.map_err(|error| if error.is_panic() { Broken::Panicked } else { Broken::Stopped })
-}
-
-struct AbandonOnDrop(AbortHandle);
-
-impl Drop for AbandonOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -157,8 +146,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_its_own_check_and_no_other() {
-        let runtime = Handle::current();
-        assert!(matches!(on_thread(&runtime, || panic!("on purpose")).await, Err::<(), _>(Broken::Panicked)));
-        assert_eq!(on_thread(&runtime, || 7).await.unwrap(), 7);
+        let threads = Threads::default();
+        assert!(matches!(threads.run(|| panic!("on purpose")).await, Err::<(), _>(Broken::Panicked)));
+        assert_eq!(threads.run(|| 7).await.unwrap(), 7);
     }
 }
