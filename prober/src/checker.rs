@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use shared::Check;
-use tokio::{runtime::Handle, time::sleep};
+use tokio::time::sleep;
 
 use crate::{
     broken::Broken,
+    places::Ticket,
     probe::Prober,
     resolver::Resolver,
     target::Target,
@@ -21,35 +22,36 @@ pub struct Checker(Arc<Prober>);
 
 impl Checker {
     /// A checker that looks names up as this machine does and trusts whom it trusts. Takes some milliseconds.
-    /// Blocking threads are those of the tokio runtime it is made in; 256 KiB of stack are enough for each.
     ///
     /// # Errors
     /// When /etc/resolv.conf can't be made sense of.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn new() -> Result<Checker, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Checker::with_resolver(Resolver::system()?))
     }
 
     /// As [`Checker::new`], with another way to look names up.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn with_resolver(resolver: Resolver) -> Checker {
-        Checker(Arc::new(Prober::new(resolver, Handle::current())))
+        Checker(Arc::new(Prober::new(resolver)))
     }
 
-    /// One whole check, all tries of it; at most [`Target::tries_take`] and what waiting for a thread takes.
+    /// One whole check, all tries of it; at most [`Target::tries_take`].
     /// Dropped, it is abandoned: nothing comes of it, and a request on its way ends at its timeout.
     ///
     /// # Errors
     /// When the fault is ours: there is no check then, for nothing is known about the target.
     pub async fn check(&self, target: &Target) -> Result<Check, Broken> {
+        self.check_in_turn(target, None).await
+    }
+
+    /// As [`Checker::check`], each request of it in a place of its own; what waiting for one takes counts for nothing.
+    ///
+    /// # Errors
+    /// As there, and when there are no more places: [`Broken::Stopped`].
+    pub async fn check_in_turn(&self, target: &Target, ticket: Option<&Ticket>) -> Result<Check, Broken> {
         let began = Utc::now();
         let mut tries = 1;
         loop {
-            let reply = self.0.probe(target).await?;
+            let reply = self.0.probe(target, ticket).await?;
             if tries > target.retries || !deserves_another_try(target, &reply) {
                 return Ok(judge(target, began, tries, &reply));
             }

@@ -15,7 +15,7 @@ use shared::{
     systemd::{NotifyState, feed_every, tell},
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     task::{self, JoinError, JoinSet},
     time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
@@ -27,6 +27,7 @@ use crate::{
     clock::Clock,
     config,
     journal::Journal,
+    places::{Places, Ticket},
     pulse::Pulse,
     run::{AT_ONCE, HANGING_AT_ONCE, Signals},
     schedule::Schedule,
@@ -54,9 +55,7 @@ const TELL_EVERY: Duration = Duration::from_secs(3);
 pub(crate) struct Daemon {
     services_file: PathBuf,
     checker: Checker,
-    free: Arc<Semaphore>,
-    /// Places for services whose last try timed out, each beside one of `free`.
-    free_to_hang: Arc<Semaphore>,
+    places: Arc<Places>,
     /// In the order of the file.
     targets: Vec<Arc<Target>>,
     watched: HashMap<String, Watched>,
@@ -111,8 +110,7 @@ impl Daemon {
         Daemon {
             services_file,
             checker,
-            free: Arc::new(Semaphore::new(AT_ONCE)),
-            free_to_hang: Arc::new(Semaphore::new(HANGING_AT_ONCE)),
+            places: Arc::new(Places::new(AT_ONCE, HANGING_AT_ONCE)),
             targets: Vec::new(),
             watched: HashMap::new(),
             schedule: Schedule::default(),
@@ -170,6 +168,7 @@ impl Daemon {
         }
         tell(&[NotifyState::Stopping]);
         self.leave(&mut skipped);
+        skipped.report();
         self.finish_checks().await;
         self.writer
     }
@@ -199,16 +198,14 @@ impl Daemon {
         }
         let target = Arc::clone(&watched.target);
         self.pulse.begins(target.tries_take(), Instant::now());
-        let (checker, free) = (self.checker.clone(), Arc::clone(&self.free));
-        let hangs = (watched.last_status == Status::Timeout).then(|| Arc::clone(&self.free_to_hang));
+        let checker = self.checker.clone();
+        let ticket = Ticket::new(&self.places, watched.last_status == Status::Timeout);
         let task = self.running.spawn(async move {
-            // Closed at the end: no new checks.
-            let _hanging = match &hangs {
-                Some(free_to_hang) => Some(free_to_hang.acquire().await.ok()?),
-                None => None,
-            };
-            let _place = free.acquire().await.ok()?;
-            Some(checker.check(&target).await)
+            match checker.check_in_turn(&target, Some(&ticket)).await {
+                // At the end: no new requests.
+                Err(Broken::Stopped) => None,
+                outcome => Some(outcome),
+            }
         });
         self.at_work.insert(task.id(), id.to_owned());
         true
@@ -394,8 +391,7 @@ impl Daemon {
     }
 
     async fn finish_checks(&mut self) {
-        self.free_to_hang.close();
-        self.free.close();
+        self.places.close();
         let cut_off = sleep(LAST_CHECKS);
         tokio::pin!(cut_off);
         while !self.running.is_empty() || self.canary.is_asked() {

@@ -1,12 +1,12 @@
 //! The life of one check.
 //!
 //! [`schedule`] says whose turn it is, and [`share`] whether this prober takes it or another one on the same database.
-//! `daemon` begins the check, unless the last one of the service is still at work; above a bound it waits for a place, and
-//! of services that hang only half of them. [`checker`] looks up the name, takes a thread, and lets [`probe`] ask the target
-//! once, timed and bounded; [`verdict`] says whether another try is due and in the end turns the reply into a check. (A
-//! check without an answer then waits until `canary` knows whether it is the service that fails or this machine.) The
-//! [`journal`] takes it in without waiting and has it on disk a moment later; the [`writer`], the one thread that owns the
-//! connection, hands it from there to [`store`], which records it exactly once.
+//! `daemon` begins the check, unless the last one of the service is still at work. [`checker`] looks up the name, takes
+//! one of the [`places`], of which services that hang get only half, and a thread, and lets [`probe`] ask the target once,
+//! timed and bounded; [`verdict`] says whether another try is due and in the end turns the reply into a check. (A check
+//! without an answer then waits until `canary` knows whether it is the service that fails or this machine.) The [`journal`]
+//! takes it in without waiting and has it on disk a moment later; the [`writer`], the one thread that owns the connection,
+//! hands it from there to [`store`], which records it exactly once.
 //!
 //! Checks that are recorded are [`upkeep`]'s: it summarises response times and removes what is past its age.
 //!
@@ -26,6 +26,7 @@ pub mod journal;
 pub mod migrate;
 pub mod once;
 pub mod output;
+pub mod places;
 pub mod probe;
 pub mod pulse;
 pub mod resolver;

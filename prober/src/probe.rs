@@ -9,20 +9,20 @@ mod pinned;
 mod redirect;
 mod request;
 mod socket;
+mod threads;
 mod tls;
 mod trust;
 mod walk;
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Instant};
 
 use shared::Failure;
-use tokio::{runtime::Handle, task::AbortHandle, time::timeout};
+use tokio::{sync::Semaphore, time::timeout};
+use url::Host;
 
 use crate::{
     broken::Broken,
+    places::Ticket,
     resolver::{LookupError, Resolver},
     target::{Family, Method, Target},
     verdict::{Outcome, Phase, Reply},
@@ -30,38 +30,47 @@ use crate::{
 use exchange::{Answer, Exchange};
 use fault::Fault;
 use redirect::Step;
+use threads::Threads;
 use trust::Trust;
 use walk::Walk;
 
 /// The most addresses of one host that are tried, one after the other.
 const ADDRESSES: usize = 4;
+/// Names that are looked up at the same time: while no name server answers, two sockets and 40 KiB each.
+const LOOKUPS_AT_ONCE: usize = 4096;
 
 /// What tries share: where names are looked up, who is trusted, whose threads may block.
 #[derive(Debug)]
 pub(crate) struct Prober {
     resolver: Resolver,
+    lookups: Semaphore,
     trust: Trust,
-    runtime: Handle,
+    threads: Threads,
 }
 
 impl Prober {
-    pub(crate) fn new(resolver: Resolver, runtime: Handle) -> Prober {
-        Prober { resolver, trust: Trust::load(), runtime }
+    pub(crate) fn new(resolver: Resolver) -> Prober {
+        Prober {
+            resolver,
+            lookups: Semaphore::new(LOOKUPS_AT_ONCE),
+            trust: Trust::load(),
+            threads: Threads::default(),
+        }
     }
 
     /// One try. Where HEAD is answered 405 or 501, it begins anew as GET in what is left of the timeout.
-    pub(crate) async fn probe(&self, target: &Target) -> Result<Reply, Broken> {
-        let reply = self.ask(target, target.method, target.timeout).await?;
+    pub(crate) async fn probe(&self, target: &Target, ticket: Option<&Ticket>) -> Result<Reply, Broken> {
+        let reply = self.ask(Walk::new(target, target.method, target.timeout), ticket).await?;
         let wants_get = matches!(reply.outcome, Outcome::Answered(405 | 501));
         if target.method == Method::Head && wants_get {
-            return self.ask(target, Method::Get, target.timeout.saturating_sub(reply.elapsed)).await;
+            let left = target.timeout.saturating_sub(reply.elapsed);
+            return self.ask(Walk::new(target, Method::Get, left), ticket).await;
         }
         Ok(reply)
     }
 
-    async fn ask(&self, target: &Target, method: Method, limit: Duration) -> Result<Reply, Broken> {
-        let mut walk = Walk::new(target, method, limit);
-        let outcome = match self.walk(&mut walk).await {
+    async fn ask(&self, mut walk: Walk<'_>, ticket: Option<&Ticket>) -> Result<Reply, Broken> {
+        let outcome = match self.walk(&mut walk, ticket).await {
             Ok(status) => Outcome::Answered(status),
             Err(Fault::Late(phase)) => Outcome::TimedOut(phase),
             Err(Fault::Failed(failure, detail)) => Outcome::Failed(failure, detail),
@@ -70,9 +79,13 @@ impl Prober {
         Ok(Reply { elapsed: walk.spent, outcome })
     }
 
-    async fn walk(&self, walk: &mut Walk<'_>) -> Result<u16, Fault> {
+    async fn walk(&self, walk: &mut Walk<'_>, ticket: Option<&Ticket>) -> Result<u16, Fault> {
         loop {
             let addresses = self.find(walk).await?;
+            let _place = match ticket {
+                Some(ticket) => Some(ticket.place().await.ok_or(Fault::Ours(Broken::Stopped))?),
+                None => None,
+            };
             let answer = self.exchange(walk, addresses).await?;
             match redirect::step(&walk.url, walk.followed, answer.status, answer.location.as_deref()) {
                 Step::Stay => return Ok(answer.status),
@@ -87,6 +100,10 @@ impl Prober {
         let host = walk.url.host().ok_or(Fault::Ours(Broken::Request("its URL has no host")))?;
         let port =
             walk.url.port_or_known_default().ok_or(Fault::Ours(Broken::Request("its URL has no port")))?;
+        let _room = match host {
+            Host::Domain(_) => self.lookups.acquire().await.ok(),
+            Host::Ipv4(_) | Host::Ipv6(_) => None,
+        };
         let began = Instant::now();
         let found = timeout(walk.left(), self.resolver.lookup(host, walk.target.family)).await;
         walk.spent += began.elapsed();
@@ -103,28 +120,10 @@ impl Prober {
         let first = addresses[0];
         let trust = self.trust.of(walk.target.authorities.as_ref());
         let exchange = Exchange { request, addresses, trust, limit: walk.left() };
-        let (took, result) = on_thread(&self.runtime, move || exchange.run()).await.map_err(Fault::Ours)?;
+        let (took, result) = self.threads.run(move || exchange.run()).await.map_err(Fault::Ours)?;
         walk.spent += took;
         let answer = result?;
         if walk.spent > walk.limit { Err(Fault::Late(Phase::Headers(first))) } else { Ok(answer) }
-    }
-}
-
-/// Runs what may block. When the returned future is dropped before a thread has begun with it, none will.
-async fn on_thread<T: Send + 'static>(
-    runtime: &Handle,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Broken> {
-    let task = runtime.spawn_blocking(work);
-    let _abandon = AbandonOnDrop(task.abort_handle());
-    task.await.map_err(|error| if error.is_panic() { Broken::Panicked } else { Broken::Stopped })
-}
-
-struct AbandonOnDrop(AbortHandle);
-
-impl Drop for AbandonOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -147,8 +146,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_its_own_check_and_no_other() {
-        let runtime = Handle::current();
-        assert!(matches!(on_thread(&runtime, || panic!("on purpose")).await, Err::<(), _>(Broken::Panicked)));
-        assert_eq!(on_thread(&runtime, || 7).await.unwrap(), 7);
+        let threads = Threads::default();
+        assert!(matches!(threads.run(|| panic!("on purpose")).await, Err::<(), _>(Broken::Panicked)));
+        assert_eq!(threads.run(|| 7).await.unwrap(), 7);
     }
 }

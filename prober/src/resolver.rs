@@ -86,7 +86,8 @@ impl Resolver {
         match host {
             Host::Ipv4(address) => only(family, &[address.into()]),
             Host::Ipv6(address) => only(family, &[address.into()]),
-            Host::Domain(name) => self.names().find(name, family).await,
+            // Large: what waits for no name server should not carry it along.
+            Host::Domain(name) => Box::pin(self.names().find(name, family)).await,
         }
     }
 

@@ -22,14 +22,10 @@ use crate::{
     writer::Writer,
 };
 
-/// Checks at work at the same time, and so threads.
+/// Requests on their way at the same time, and so threads.
 pub const AT_ONCE: usize = 1024;
 /// Of these, what services may take whose last try timed out: targets that hang never stop the others.
 pub const HANGING_AT_ONCE: usize = AT_ONCE / 2;
-/// Threads beside these, so that canaries are asked whatever hangs.
-const FOR_CANARIES: usize = 16;
-/// What a thread of a check needs with TLS.
-const STACK_BYTES: usize = 256 << 10;
 /// At the end, the database has this long to take what was measured.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
@@ -66,16 +62,13 @@ pub fn run(services_file: PathBuf, state_dir: Option<&Path>) -> Result<(), Faile
     Ok(())
 }
 
-/// The runtime that checks run on: few threads that never block, and a bounded number that do.
+/// The runtime that checks run on: one thread that never blocks, since handing a check from one to another costs more
+/// than what it does there. Threads that do block are the probe's.
 ///
 /// # Errors
 /// Where the system gives no thread.
 pub fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(AT_ONCE + FOR_CANARIES)
-        .thread_stack_size(STACK_BYTES)
-        .build()
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// Without a database nothing is kept: nobody would ever take it.

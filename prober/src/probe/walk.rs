@@ -16,7 +16,7 @@ use crate::target::{Method, Target};
 pub(super) struct Walk<'a> {
     pub(super) target: &'a Target,
     pub(super) method: Method,
-    /// What all hops together may take, and have taken. Waiting for a thread counts for nothing.
+    /// What all hops together may take, and have taken. Waiting for a place counts for nothing.
     pub(super) limit: Duration,
     pub(super) spent: Duration,
     pub(super) url: Url,

@@ -4,9 +4,13 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
+    sync::Arc,
 };
 
-use prober::resolver::Resolver;
+use prober::{
+    places::{Places, Ticket},
+    resolver::Resolver,
+};
 
 use super::*;
 use crate::servers::{NO_SUCH_NAME, SERVER_FAILURE, Says, Server, deaf, name_server, nobody};
@@ -72,6 +76,21 @@ fn only_addresses_of_the_wanted_family_are_used() {
     target.family = Family::V6;
     let check = RUNTIME.block_on(checker.check(&target)).unwrap();
     assert_eq!(summary(check), offline("dns: no IPv6 address (asimonson.test)"));
+}
+
+#[test]
+fn who_waits_for_name_servers_holds_no_place() {
+    let checker = asking(name_server(Says::Nothing));
+    let server = ok("127.0.0.1:0");
+    let (waits, asks) = (target("http://asimonson.test/"), target(format!("http://{}/", server.address)));
+    let ticket = Ticket::new(&Arc::new(Places::new(1, 1)), false);
+    RUNTIME.block_on(async {
+        tokio::select! {
+            biased;
+            check = checker.check_in_turn(&waits, Some(&ticket)) => panic!("{check:?} comes first"),
+            check = checker.check_in_turn(&asks, Some(&ticket)) => assert_eq!(summary(check.unwrap()), online(200)),
+        }
+    });
 }
 
 #[test]

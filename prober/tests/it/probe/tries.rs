@@ -1,15 +1,15 @@
 //! Whole checks: retries, and what must not touch a measurement.
 
-use std::{
-    io,
-    sync::{Arc, Barrier},
-    thread::sleep,
-};
+use std::{io, sync::Arc, thread::sleep};
 
 use chrono::Utc;
 
 use super::*;
-use prober::{broken::Broken, resolver::Resolver};
+use prober::{
+    broken::Broken,
+    places::{Places, Ticket},
+    resolver::Resolver,
+};
 
 use crate::servers::{Says, Server, Wire, name_server, nobody};
 
@@ -78,36 +78,24 @@ fn a_slow_answer_is_not_tried_again() {
     assert_eq!(server.lines().len(), 1);
 }
 
-/// A runtime with a single blocking thread, kept busy until the barrier is waited for.
-fn one_thread() -> (Runtime, Arc<Barrier>) {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(1)
-        .thread_stack_size(256 * 1024)
-        .enable_all()
-        .build()
-        .unwrap();
-    let barrier = Arc::new(Barrier::new(2));
-    let waiting = barrier.clone();
-    runtime.spawn_blocking(move || {
-        waiting.wait();
-    });
-    (runtime, barrier)
+/// A single place for requests.
+fn one_place() -> Ticket {
+    Ticket::new(&Arc::new(Places::new(1, 1)), false)
 }
 
 #[test]
-fn waiting_for_a_thread_is_neither_measured_nor_taken_from_the_timeout() {
+fn waiting_for_a_place_is_neither_measured_nor_taken_from_the_timeout() {
     let server = Server::answering(|_, _| OK.to_vec());
     let mut target = target(server.url("/"));
     target.timeout = Duration::from_millis(200);
-    let (runtime, busy) = one_thread();
-    let check = runtime.block_on(async {
-        let checker = Checker::new().unwrap();
-        let check = tokio::spawn(async move { checker.check(&target).await });
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        assert!(!check.is_finished());
-        busy.wait();
-        check.await.unwrap().unwrap()
+    let ticket = one_place();
+    let check = RUNTIME.block_on(async {
+        let taken = ticket.place().await;
+        let free_it = async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            drop(taken);
+        };
+        tokio::join!(CHECKER.check_in_turn(&target, Some(&ticket)), free_it).0.unwrap()
     });
     assert!(check.response_time_ms.unwrap() < 150, "{check:?}");
     assert_eq!(summary(check), online(200));
@@ -117,13 +105,13 @@ fn waiting_for_a_thread_is_neither_measured_nor_taken_from_the_timeout() {
 fn a_dropped_check_asks_nothing_any_more() {
     let server = Server::answering(|_, _| OK.to_vec());
     let target = target(server.url("/"));
-    let (runtime, busy) = one_thread();
-    runtime.block_on(async {
-        let checker = Checker::new().unwrap();
-        let abandoned = tokio::time::timeout(Duration::from_millis(100), checker.check(&target)).await;
-        assert!(abandoned.is_err());
-        busy.wait();
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    let ticket = one_place();
+    RUNTIME.block_on(async {
+        let taken = ticket.place().await;
+        let check = CHECKER.check_in_turn(&target, Some(&ticket));
+        assert!(tokio::time::timeout(Duration::from_millis(100), check).await.is_err());
+        drop(taken);
+        tokio::time::sleep(Duration::from_millis(100)).await;
     });
     assert_eq!(server.accepted(), 0);
 }
