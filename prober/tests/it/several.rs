@@ -1,6 +1,8 @@
 //! Several probers on one database: each service is checked by one of them, whoever comes, goes, dies, freezes or is cut
 //! off. What the server saw is the truth.
 
+mod chaos;
+
 use std::{collections::HashMap, fmt::Write, time::Duration};
 
 use postgres::Client;
@@ -23,6 +25,11 @@ fn services(server: &Server, count: usize) -> String {
         write!(text, "[[services]]\nid = \"s{n}\"\nname = \"{n}\"\nurl = \"{url}\"\n").unwrap();
     }
     text
+}
+
+/// Whether tests may take their time.
+fn long() -> bool {
+    std::env::var_os("STATUS_TEST_LONG").is_some()
 }
 
 /// How often each service was asked for.
