@@ -110,11 +110,15 @@ const GRANT_TO_READERS: &str = "
     END
     $$";
 
+// Asks the catalogue alone: somebody may hold the table for long.
+const ARE_IDS_NARROW: &str = "
+    SELECT FROM pg_attribute
+    WHERE attrelid = 'service_checks'::regclass AND attname = 'id' AND atttypid = 'int4'::regtype";
+
 const NARROW_IDS: &str = "
     SELECT pg_table_size(c.oid), COALESCE((SELECT max(id) FROM service_checks), 0)::bigint,
            COALESCE(pg_get_serial_sequence('service_checks', 'id'), '')
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE c.oid = 'service_checks'::regclass AND a.attname = 'id' AND a.atttypid = 'int4'::regtype";
+    FROM pg_class c WHERE c.oid = 'service_checks'::regclass";
 
 /// Brings the schema up to date. Leaves the session as it found it but for its `search_path`, which then begins
 /// with the schema of `service_checks`.
@@ -341,7 +345,10 @@ fn widen_ids(client: &mut Client) -> Result<(), Error> {
     // Readers wait behind us while we wait for one of them.
     const WAIT_BRIEFLY: &str = "SET lock_timeout = '1s'";
     const WIDEN: &str = "ALTER TABLE service_checks ALTER COLUMN id TYPE BIGINT";
-    let Some(row) = client.query_typed_opt(NARROW_IDS, &[])? else { return Ok(()) };
+    if client.query_typed_opt(ARE_IDS_NARROW, &[])?.is_none() {
+        return Ok(());
+    }
+    let row = client.query_typed_one(NARROW_IDS, &[])?;
     let (bytes, highest, sequence): (i64, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let widen_sequence =
         if sequence.is_empty() { String::new() } else { format!("ALTER SEQUENCE {sequence} AS BIGINT") };

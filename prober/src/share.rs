@@ -26,8 +26,6 @@ const GONE_AFTER: Duration = Duration::from_secs(15);
 const NOTICE: TimeDelta = TimeDelta::seconds(1);
 /// Who did not look for this long may have been taken for gone.
 const ABSENT: Duration = Duration::from_secs(10);
-/// Turns that nobody may have taken, where nothing is known of who had the service before.
-const IN_DOUBT: TimeDelta = TimeDelta::seconds(30);
 /// A check begins this much before or after its turn is due, by the clock of another machine.
 const OFF_THE_BEAT: TimeDelta = TimeDelta::milliseconds(500);
 
@@ -43,8 +41,11 @@ pub struct Members {
 }
 
 impl Members {
-    fn change(&mut self, members: Vec<Uuid>, from: DateTime<Utc>) {
-        self.before = mem::replace(&mut self.now, members);
+    fn change(&mut self, members: Vec<Uuid>, from: DateTime<Utc>, were_gone_by: bool) {
+        let before = mem::replace(&mut self.now, members);
+        if were_gone_by {
+            self.before = before;
+        }
         self.from = from;
     }
 }
@@ -123,8 +124,10 @@ pub struct Sharing {
     /// Who was here at the last look that was settled.
     others: Vec<Other>,
     share: Share,
-    /// Services that are not taken yet, since another still goes by other members.
-    is_waiting: bool,
+    /// By the members as they are, something was taken or let go.
+    goes_by_members: bool,
+    /// Nothing is left to be taken or let go.
+    is_settled: bool,
     /// The last look.
     looked: Option<Clock>,
     /// Nothing was settled since the begin.
@@ -171,7 +174,8 @@ impl Sharing {
             seen: HashMap::new(),
             others: Vec::new(),
             share: Share { me, ..Share::default() },
-            is_waiting: false,
+            goes_by_members: false,
+            is_settled: false,
             looked: None,
             is_new: true,
             absent_since: None,
@@ -187,7 +191,7 @@ impl Sharing {
             self.share.turns.insert(service.clone(), turns);
         }
         (self.services, self.fingerprint) = (services, fingerprint);
-        self.is_waiting = true;
+        self.is_settled = false;
     }
 
     /// Of the services file that is shared.
@@ -205,9 +209,9 @@ impl Sharing {
         (!self.is_new).then_some(&self.share)
     }
 
-    /// Whether another look is worth it soon.
-    pub fn is_waiting(&self) -> bool {
-        self.is_waiting
+    /// Whether nothing is left to be taken or let go; else another look is worth it soon.
+    pub fn is_settled(&self) -> bool {
+        self.is_settled
     }
 
     /// After a time without a look nobody is gone for not having been seen in it.
@@ -241,19 +245,19 @@ impl Sharing {
         };
         members.sort_unstable();
         if members == self.members.now {
-            return Looked::Take(self.settle(here, now));
+            return Looked::Take(self.settle(here));
         }
         let (from, me) = (self.absent_since.unwrap_or(now.wall + NOTICE), Some(self.me));
         for service in self.services.iter().filter(|service| owner(service, &members) != me) {
             self.share.let_go(service, from);
         }
         self.share.members.clone_from(&members);
-        self.members.change(members, from);
-        self.is_waiting = true;
+        self.members.change(members, from, mem::take(&mut self.goes_by_members));
+        self.is_settled = false;
         Looked::Write
     }
 
-    /// Takes what [`Sharing::look`] gave. A turn that another took already is told by the newest check of the service; one
+    /// Takes what [`Sharing::look`] gave; what is not taken is given by the next look again. A turn that another took already is told by the newest check of the service; one
     /// that has none, as far as anybody knows, is due at once.
     pub fn take(&mut self, gains: Vec<Gain>, newest: &HashMap<String, DateTime<Utc>>) {
         for Gain { service, from, is_certain } in gains {
@@ -268,7 +272,7 @@ impl Sharing {
 
     /// Takes no more turns: those due from then on are the others'.
     pub fn leave(&mut self, from: DateTime<Utc>) {
-        self.members.change(Vec::new(), from);
+        self.members.change(Vec::new(), from, self.goes_by_members);
     }
 
     /// By how long ago its heartbeat changed, and not by what it says: the server's clock may be set.
@@ -284,14 +288,14 @@ impl Sharing {
     }
 
     /// The members stay: what is ours and nobody else's any more can be taken.
-    fn settle(&mut self, here: Vec<Other>, now: Clock) -> Vec<Gain> {
-        if !self.is_waiting && self.absent_since.is_none() && says(&here).eq(says(&self.others)) {
+    fn settle(&mut self, here: Vec<Other>) -> Vec<Gain> {
+        if self.is_settled && self.absent_since.is_none() && says(&here).eq(says(&self.others)) {
             self.others = here;
             return Vec::new();
         }
         let (mut gains, me) = (Vec::new(), Some(self.me));
-        let (is_new, absent_since) = (mem::take(&mut self.is_new), self.absent_since.take());
-        self.is_waiting = false;
+        let (is_new, was_absent) = (mem::take(&mut self.is_new), self.absent_since.take().is_some());
+        (self.goes_by_members, self.is_settled) = (true, true);
         if is_new && here.is_empty() && !self.members.now.is_empty() {
             // Whatever was checked before: at a start all turns are to be taken.
             self.services.iter().for_each(|service| self.share.take(service, FIRST));
@@ -306,21 +310,19 @@ impl Sharing {
                     if held {
                         self.share.let_go(service, FIRST);
                     }
-                    self.is_waiting = true;
+                    self.is_settled = false;
                 }
-                (false, true) => {
-                    let in_doubt = || in_doubt(service, self.left_off(service, now));
-                    gains.push(self.let_go(service, &here).unwrap_or_else(in_doubt));
+                (held, true) if !held || was_absent => {
+                    gains.push(self.let_go(service, &here).unwrap_or_else(|| in_doubt(service)));
                 }
+                (_, true) => {}
                 (_, false) => self.share.let_go(service, self.members.from),
-                (true, true) if absent_since.is_some() => {
-                    let in_doubt = || in_doubt(service, FIRST);
-                    gains.push(self.let_go(service, &here).unwrap_or_else(in_doubt));
-                }
-                (true, true) => {}
             }
         }
-        self.others = here;
+        self.is_settled &= gains.is_empty();
+        if self.is_settled {
+            self.others = here;
+        }
         gains
     }
 
@@ -335,13 +337,6 @@ impl Sharing {
         let is_certain = other.fingerprint.as_ref() == Some(&self.fingerprint);
         Some(Gain { service: service.into(), from: other.members.from, is_certain })
     }
-
-    /// The turn from which on one who is gone may not have taken this service.
-    fn left_off(&self, service: &str, now: Clock) -> DateTime<Utc> {
-        let gone = self.others.iter().find(|other| other.has(service, &other.members.now));
-        let last_seen = gone.and_then(|gone| self.seen.get(&gone.id)?.changed);
-        last_seen.map_or(now.wall - IN_DOUBT, |seen| now.at(seen) - EVERY)
-    }
 }
 
 impl Other {
@@ -351,8 +346,9 @@ impl Other {
     }
 }
 
-fn in_doubt(service: &str, from: DateTime<Utc>) -> Gain {
-    Gain { service: service.into(), from, is_certain: false }
+/// What was recorded tells which of its turns were taken.
+fn in_doubt(service: &str) -> Gain {
+    Gain { service: service.into(), from: FIRST, is_certain: false }
 }
 
 /// All but how fresh it is.

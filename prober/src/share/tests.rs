@@ -150,7 +150,7 @@ impl World {
                 let newest =
                     self.taken.iter().filter_map(|(id, turns)| Some((id.clone(), self.at(turns.last()?.1))));
                 prober.sharing.take(gains, &newest.collect());
-                let pause = if prober.sharing.is_waiting() { 1_000 } else { 5_000 };
+                let pause = if prober.sharing.is_settled() { 5_000 } else { 1_000 };
                 prober.beats_at = self.now + pause;
                 (prober.holds, prober.is_blind) = (false, false);
             }

@@ -13,6 +13,7 @@ use shared::{Service, retry::Retry};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::is_held_up;
 use crate::{
     clock::Clock,
     share::{EVERY, Gain, Looked, Share, Sharing},
@@ -142,18 +143,23 @@ impl Company {
                 Looked::Take(gains) => {
                     self.take(client, gains)?;
                     self.tell();
-                    return Ok(if self.sharing.is_waiting() { SOON } else { EVERY });
+                    return Ok(if self.sharing.is_settled() { EVERY } else { SOON });
                 }
             }
         }
         Ok(SOON)
     }
 
+    /// Where somebody holds the table it waits for the next look.
     fn take(&mut self, client: &mut Client, gains: Vec<Gain>) -> Result<(), Error> {
-        if !gains.is_empty() {
-            let services: Vec<&str> = gains.iter().map(|gain| gain.service.as_str()).collect();
-            let newest = sharing::newest_checks(client, &services)?;
-            self.sharing.take(gains, &newest);
+        if gains.is_empty() {
+            return Ok(());
+        }
+        let services: Vec<&str> = gains.iter().map(|gain| gain.service.as_str()).collect();
+        match sharing::newest_checks(client, &services) {
+            Ok(newest) => self.sharing.take(gains, &newest),
+            Err(error) if is_held_up(&error) => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -225,7 +231,7 @@ impl Company {
         let services = services.map_or(&[] as &[Service], |loaded| &loaded.services);
         let ours = |service: &&Service| self.sharing.share().is_some_and(|share| share.holds(&service.id));
         let held = services.iter().filter(ours).count();
-        if self.sharing.is_waiting() || (members, held) == self.said || members == 0 {
+        if !self.sharing.is_settled() || (members, held) == self.said || members == 0 {
             return;
         }
         if members > 1 {

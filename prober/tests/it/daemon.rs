@@ -332,6 +332,27 @@ fn a_heartbeat_is_left_and_the_next_turn_is_published() {
 }
 
 #[test]
+fn who_starts_while_somebody_holds_the_table_leaves_a_heartbeat_and_publishes_the_services() {
+    let server = Server::saying(OK);
+    let database = Database::empty();
+    let setup = Setup::every_second(&[("main", &server.url("/"))]);
+    assert!(setup.command(&["migrate"]).env("DATABASE_URL", &database.url).status().unwrap().success());
+    let mut other = database.connect();
+    let mut transaction = other.transaction().unwrap();
+    transaction.batch_execute("LOCK TABLE service_checks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let mut daemon = setup.start(Some(&database.url));
+    daemon.logged("database: connected");
+    let mut client = database.connect();
+    eventually("the services are published", || count(&mut client, "status_services") == 1);
+    assert_eq!(count(&mut client, "status_probers WHERE fingerprint IS NOT NULL"), 1);
+    daemon.logged("another session holds a lock");
+    transaction.rollback().unwrap();
+    eventually("what waited is recorded", || count(&mut client, "service_checks") > 0);
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(count(&mut client, "service_checks"), server.requests().len() as i64);
+}
+
+#[test]
 fn a_lock_of_somebody_else_stops_neither_checks_nor_the_heartbeat_nor_the_connection() {
     let server = Server::saying(OK);
     let database = Database::empty();

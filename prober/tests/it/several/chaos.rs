@@ -209,6 +209,7 @@ fn whoever_is_killed_frozen_or_cut_off_nothing_is_unchecked_for_long_and_nothing
             1 => prober.is_frozen_for(pause),
             _ => {
                 prober.is_cut_off_for(pause);
+                prober.daemon.logged("Checks go on, ");
                 prober.daemon.logged("database: connected");
                 let over = Instant::now() + Duration::from_secs(2);
                 cuts.push(Fault { whom: prober.name, began, over });
