@@ -237,6 +237,9 @@ impl Daemon {
         self.hold = self.hold.filter(|(since, _)| heard.is_none_or(|heard| heard < *since));
         let before = std::mem::replace(&mut self.share, share);
         let Some(after) = self.share.clone() else { return };
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &after)) {
+            return;
+        }
         let now = Utc::now();
         for target in self.targets.clone() {
             let id = target.id.as_str();

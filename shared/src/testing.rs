@@ -5,7 +5,7 @@ pub mod bench;
 pub mod history;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
@@ -344,6 +344,8 @@ pub fn migrate(client: &mut Client) {
 pub struct Log {
     incoming: Receiver<String>,
     lines: RefCell<Vec<String>>,
+    /// So many of them `next_line_with` has passed.
+    passed: Cell<usize>,
 }
 
 impl Log {
@@ -352,16 +354,28 @@ impl Log {
         let (lines, incoming) = mpsc::channel();
         let mut said = BufReader::new(stderr).lines().map_while(Result::ok);
         std::thread::spawn(move || said.try_for_each(|line| lines.send(line)));
-        Log { incoming, lines: RefCell::default() }
+        Log { incoming, lines: RefCell::default(), passed: Cell::default() }
     }
 
     /// The first line that contains `text`; waits for it for at most a minute.
     pub fn line_with(&self, text: &str) -> String {
+        let found = self.wait_for(text, 0);
+        self.lines.borrow()[found].clone()
+    }
+
+    /// The same after the line that this gave last.
+    pub fn next_line_with(&self, text: &str) -> String {
+        let found = self.wait_for(text, self.passed.get());
+        self.passed.set(found + 1);
+        self.lines.borrow()[found].clone()
+    }
+
+    fn wait_for(&self, text: &str, from: usize) -> usize {
         let mut lines = self.lines.borrow_mut();
         let end = Instant::now() + Duration::from_secs(60);
         loop {
-            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
-                return line.clone();
+            if let Some(found) = (from..lines.len()).find(|place| lines[*place].contains(text)) {
+                return found;
             }
             match self.incoming.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => lines.push(line),

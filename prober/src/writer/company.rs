@@ -110,8 +110,7 @@ impl Company {
 
     /// The database can't be reached: this prober goes on as it is.
     pub(super) fn is_cut_off(&mut self) {
-        self.news.heard = Some(Instant::now());
-        self.told.send_replace(self.news.clone());
+        self.has_heard();
     }
 
     /// There is a connection again.
@@ -138,11 +137,16 @@ impl Company {
             let joins =
                 here.iter().any(|other| other.fingerprint.as_deref() == Some(self.sharing.fingerprint()));
             let Some(agrees) = self.settle_file(client, joins)? else { continue };
+            let was_settled = self.sharing.is_settled();
             match self.sharing.look(here, agrees, now) {
                 Looked::Write => self.tell(),
                 Looked::Take(gains) => {
+                    let is_news = !was_settled || !gains.is_empty() || !self.sharing.is_settled();
                     self.take(client, gains)?;
-                    self.tell();
+                    if is_news {
+                        self.tell();
+                    }
+                    self.has_heard();
                     return Ok(if self.sharing.is_settled() { EVERY } else { SOON });
                 }
             }
@@ -218,12 +222,16 @@ impl Company {
 
     fn tell(&mut self) {
         let Some(share) = self.sharing.share() else { return };
-        self.news.heard = Some(Instant::now());
         if self.news.share.as_deref() != Some(share) {
             self.news.share = Some(Arc::new(share.clone()));
         }
-        self.told.send_replace(self.news.clone());
+        self.has_heard();
         self.say();
+    }
+
+    fn has_heard(&mut self) {
+        self.news.heard = Some(Instant::now());
+        self.told.send_replace(self.news.clone());
     }
 
     fn say(&mut self) {

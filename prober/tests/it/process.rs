@@ -98,6 +98,11 @@ impl Daemon {
         self.log.line_with(text)
     }
 
+    /// The same after the line that this gave last.
+    pub(crate) fn then_logged(&self, text: &str) -> String {
+        self.log.next_line_with(text)
+    }
+
     /// Every line up to now and to the end of the process, which must have been asked for.
     pub(crate) fn rest_of_log(&self) -> Vec<String> {
         self.log.to_the_end()

@@ -56,7 +56,7 @@ fn see_each(server: &Server, more: usize, count: usize) {
 
 /// How many services this one says that it checks.
 fn held(daemon: &Daemon, members: usize) -> usize {
-    let line = daemon.logged(&format!("{members} {HELD}"));
+    let line = daemon.then_logged(&format!("{members} {HELD}"));
     let of = line.split(HELD).nth(1).unwrap();
     of.split(' ').next().unwrap().parse().unwrap()
 }
@@ -109,10 +109,9 @@ fn who_is_killed_is_replaced_and_who_is_frozen_finds_his_substitute() {
     third.kill();
     held(&second, 2);
     second.signal("STOP");
-    first.logged("no other prober is there: all 12");
+    first.then_logged("no other prober is there: all 12");
     see_each(&server, 2, SERVICES);
     second.signal("CONT");
-    held(&second, 2);
     held(&first, 2);
     see_each(&server, 3, SERVICES);
     first.stop();
@@ -138,12 +137,12 @@ fn who_can_not_reach_the_database_goes_on_with_his_share_alone() {
     let shares = [held(&first, 2), held(&second, 2)];
     assert_eq!(shares[0] + shares[1], SERVICES);
     cluster.stop();
-    first.logged("Checks go on, ");
-    second.logged("Checks go on, ");
+    first.then_logged("Checks go on, ");
+    second.then_logged("Checks go on, ");
     see_each(&server, 4, SERVICES);
     cluster.start_again();
-    first.logged("database: connected");
-    second.logged("database: connected");
+    first.then_logged("database: connected");
+    second.then_logged("database: connected");
     see_each(&server, 2, SERVICES);
     first.stop();
     second.stop();

@@ -201,7 +201,9 @@ fn whoever_is_killed_frozen_or_cut_off_nothing_is_unchecked_for_long_and_nothing
         let prober = &mut probers[chance.below(3) as usize];
         let pause = Duration::from_millis(500 + chance.below(30_000));
         let began = Instant::now();
-        match chance.below(3) {
+        let what = chance.below(3);
+        println!("{}: {} for {pause:?}", prober.name, ["killed", "frozen", "cut off"][what as usize]);
+        match what {
             0 => {
                 kills += 1;
                 prober.is_killed_for(pause);
@@ -209,8 +211,8 @@ fn whoever_is_killed_frozen_or_cut_off_nothing_is_unchecked_for_long_and_nothing
             1 => prober.is_frozen_for(pause),
             _ => {
                 prober.is_cut_off_for(pause);
-                prober.daemon.logged("Checks go on, ");
-                prober.daemon.logged("database: connected");
+                prober.daemon.then_logged("Checks go on, ");
+                prober.daemon.then_logged("database: connected");
                 let over = Instant::now() + Duration::from_secs(2);
                 cuts.push(Fault { whom: prober.name, began, over });
             }
