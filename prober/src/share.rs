@@ -257,8 +257,8 @@ impl Sharing {
         Looked::Write
     }
 
-    /// Takes what [`Sharing::look`] gave; what is not taken is given by the next look again. A turn that another took already is told by the newest check of the service; one
-    /// that has none, as far as anybody knows, is due at once.
+    /// Takes what [`Sharing::look`] gave; what is not taken is given by the next look again. A turn that another took
+    /// already is told by the newest check of the service; one that has none, as far as anybody knows, is due at once.
     pub fn take(&mut self, gains: Vec<Gain>, newest: &HashMap<String, DateTime<Utc>>) {
         for Gain { service, from, is_certain } in gains {
             let from = match newest.get(&service) {

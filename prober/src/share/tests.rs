@@ -303,6 +303,23 @@ fn play(world: &mut World, faults: &[(u64, usize, u8, u64)], cuts: bool) {
     assert_eq!((0..4).map(|n| holds(world, n)).sum::<usize>(), 24);
 }
 
+/// The last one frozen comes back when another has said that he goes without it, and has taken nothing yet.
+#[test]
+fn who_went_by_members_for_a_moment_took_no_turn_by_them() {
+    let mut world = World::of(4);
+    let cut_killed_frozen = [
+        (94, 1, 1, 8_401),
+        (96, 1, 0, 19_701),
+        (93, 2, 1, 0),
+        (92, 1, 0, 14_501),
+        (93, 2, 0, 1_301),
+        (98, 1, 1, 0),
+        (93, 1, 2, 15_101),
+    ];
+    play(&mut world, &cut_killed_frozen, true);
+    assert!(world.longest_gap() <= 30_000, "{}", world.longest_gap());
+}
+
 fn cases() -> ProptestConfig {
     let cases = if std::env::var_os("STATUS_TEST_LONG").is_some() { 300 } else { 8 };
     ProptestConfig { cases, ..ProptestConfig::default() }

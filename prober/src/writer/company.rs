@@ -194,6 +194,7 @@ impl Company {
         };
         (self.is_due, self.revision, self.beats_of) = (false, revision, revision);
         self.news.others_file = None;
+        self.complaint.recovered();
         Ok(Some(true))
     }
 
