@@ -240,12 +240,12 @@ impl Company {
         let services = services.map_or(&[] as &[Service], |loaded| &loaded.services);
         let ours = |service: &&Service| self.sharing.share().is_some_and(|share| share.holds(&service.id));
         let held = services.iter().filter(ours).count();
-        if !self.sharing.is_settled() || (members, held) == self.said || members == 0 {
+        if !self.sharing.is_settled() || (members, held) == self.said {
             return;
         }
         if members > 1 {
             log::info!("{members} probers share the services: {held} of {} are checked here", services.len());
-        } else if self.said.0 > 1 {
+        } else if members == 1 && self.said.0 > 1 {
             log::info!("no other prober is there: all {} services are checked here", services.len());
         }
         self.said = (members, held);
