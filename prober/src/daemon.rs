@@ -3,33 +3,32 @@
 //! all begins and ends is `run`'s.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use shared::{
     Check, Service, Status,
     systemd::{NotifyState, feed_every, tell},
 };
 use tokio::{
     sync::watch,
-    task::{self, JoinError, JoinSet},
     time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 use crate::{
+    at_work::{AtWork, Ended},
     broken::Broken,
     canary::{Canary, Word},
     checker::Checker,
     clock::Clock,
     config,
     journal::Journal,
-    places::{Places, Ticket},
-    pulse::Pulse,
-    run::{AT_ONCE, HANGING_AT_ONCE, Signals},
+    run::Signals,
     schedule::Schedule,
     share::Share,
     standing::{self, Recording},
@@ -55,19 +54,13 @@ const TELL_EVERY: Duration = Duration::from_secs(3);
 pub(crate) struct Daemon {
     services_file: PathBuf,
     checker: Checker,
-    places: Arc<Places>,
     /// In the order of the file.
     targets: Vec<Arc<Target>>,
-    watched: HashMap<String, Watched>,
+    watched: HashMap<Arc<str>, Watched>,
     schedule: Schedule,
     /// Another prober's, that it goes by.
     beats: Option<Arc<HashMap<String, DateTime<Utc>>>>,
-    running: JoinSet<Option<Result<Check, Broken>>>,
-    /// The service that each running check is of.
-    at_work: HashMap<task::Id, String>,
-    /// The services of `at_work`.
-    busy: HashSet<String>,
-    pulse: Pulse,
+    at_work: AtWork,
     clock: Clock,
     canary: Canary,
     journal: Arc<Journal>,
@@ -93,9 +86,6 @@ struct Watched {
     last_status: Status,
 }
 
-/// How a check ended: its task, and what came of it, if it ever began.
-type Finished = Result<(task::Id, Option<Result<Check, Broken>>), JoinError>;
-
 impl Daemon {
     /// A daemon that has nothing to do yet.
     pub(crate) fn new(
@@ -110,15 +100,11 @@ impl Daemon {
         Daemon {
             services_file,
             checker,
-            places: Arc::new(Places::new(AT_ONCE, HANGING_AT_ONCE)),
             targets: Vec::new(),
             watched: HashMap::new(),
             schedule: Schedule::default(),
             beats: None,
-            running: JoinSet::new(),
-            at_work: HashMap::new(),
-            busy: HashSet::new(),
-            pulse: Pulse::new(Instant::now()),
+            at_work: AtWork::new(),
             clock: round,
             canary: Canary::default(),
             journal,
@@ -153,7 +139,7 @@ impl Daemon {
             tokio::select! {
                 () = came(&mut self.news) => self.hear(),
                 () = sleep_until(due.into()) => self.take_turns(&mut skipped),
-                Some(finished) = self.running.join_next_with_id() => self.finished(finished),
+                Some(ended) = self.at_work.next() => self.ended_all(ended),
                 one_answers = self.canary.answered() => self.decided(one_answers),
                 _ = signals.reload.recv() => self.reload(),
                 _ = look_at_the_clock.tick() => {
@@ -192,23 +178,10 @@ impl Daemon {
 
     /// Begins the check of a turn; not while the last one of the same service is still at work.
     fn begin(&mut self, id: &str) -> bool {
-        let Some(watched) = self.watched.get(id) else { return true };
-        if !self.busy.insert(id.to_owned()) {
-            return false;
-        }
-        let target = Arc::clone(&watched.target);
-        self.pulse.begins(target.tries_take(), Instant::now());
-        let checker = self.checker.clone();
-        let ticket = Ticket::new(&self.places, watched.last_status == Status::Timeout);
-        let task = self.running.spawn(async move {
-            match checker.check_in_turn(&target, Some(&ticket)).await {
-                // At the end: no new requests.
-                Err(Broken::Stopped) => None,
-                outcome => Some(outcome),
-            }
-        });
-        self.at_work.insert(task.id(), id.to_owned());
-        true
+        let Some((id, watched)) = self.watched.get_key_value(id) else { return true };
+        let (checker, target) = (self.checker.clone(), Arc::clone(&watched.target));
+        let (takes, hangs) = (target.tries_take(), watched.last_status == Status::Timeout);
+        self.at_work.begin(id, takes, async move { checker.check_in_turn(&target, hangs).await })
     }
 
     /// Frozen, or the machine slept: others may have taken our turns, so they are asked before the next one.
@@ -267,25 +240,25 @@ impl Daemon {
         }
     }
 
-    fn finished(&mut self, finished: Finished) {
-        self.pulse.ends(Instant::now());
-        let (task, outcome) = match finished {
-            Ok((task, outcome)) => {
-                (task, outcome.map(|outcome| outcome.map_err(|broken| broken.to_string())))
-            }
-            Err(error) => (error.id(), Some(Err(error.to_string()))),
-        };
-        let id = self.at_work.remove(&task).unwrap_or_default();
-        self.busy.remove(&id);
+    /// Together with all others that ended meanwhile.
+    fn ended_all(&mut self, first: Ended) {
+        self.ended(first);
+        while let Some(next) = self.at_work.next().now_or_never().flatten() {
+            self.ended(next);
+        }
+    }
+
+    fn ended(&mut self, (id, outcome): Ended) {
         match outcome {
-            Some(Ok(check)) if self.canary.doubts(&check) => {
+            Ok(check) if self.canary.doubts(&check) => {
                 // Its service has no other turn until it is known.
-                self.busy.insert(id);
+                self.at_work.keep_busy(id);
                 self.canary.keep(check, &self.checker);
             }
-            Some(Ok(check)) => self.measured(check),
-            Some(Err(reason)) => log::error!("{id}: {reason}; nothing is recorded for this turn"),
-            None => {}
+            Ok(check) => self.measured(check),
+            // At the end: no new requests.
+            Err(Broken::Stopped) => {}
+            Err(broken) => log::error!("{id}: {broken}; nothing is recorded for this turn"),
         }
     }
 
@@ -295,7 +268,7 @@ impl Daemon {
             Word::We(checks) => (checks, false),
         };
         for check in checks {
-            self.busy.remove(&check.service_id);
+            self.at_work.free(&check.service_id);
             if counts {
                 self.measured(check);
             }
@@ -303,7 +276,7 @@ impl Daemon {
     }
 
     fn measured(&mut self, check: Check) {
-        if let Some(watched) = self.watched.get_mut(&check.service_id) {
+        if let Some(watched) = self.watched.get_mut(check.service_id.as_str()) {
             let before = std::mem::replace(&mut watched.last_status, check.status);
             log_change(before, &check);
         }
@@ -319,8 +292,10 @@ impl Daemon {
         self.targets = services.targets.into_iter().map(Arc::new).collect();
         let before = std::mem::take(&mut self.watched);
         for target in &self.targets {
-            let last_status = before.get(&target.id).map_or(Status::Unknown, |known| known.last_status);
-            self.watched.insert(target.id.clone(), Watched { target: Arc::clone(target), last_status });
+            let last_status =
+                before.get(target.id.as_str()).map_or(Status::Unknown, |known| known.last_status);
+            self.watched
+                .insert(target.id.as_str().into(), Watched { target: Arc::clone(target), last_status });
         }
         let beats = self.targets.iter().map(|target| (target.id.as_str(), target.interval));
         self.schedule.load(beats, Clock::now());
@@ -347,7 +322,7 @@ impl Daemon {
     /// By this loop, so that one that takes no turns any more feeds nobody. What the database does is no part of it:
     /// checks go on without.
     fn feed(&self) {
-        if self.pulse.is_steady(Instant::now()) {
+        if self.at_work.is_steady() {
             tell(&[NotifyState::Watchdog]);
         } else {
             log::error!("no check ends any more; systemd will start this program anew");
@@ -394,19 +369,19 @@ impl Daemon {
     }
 
     async fn finish_checks(&mut self) {
-        self.places.close();
+        self.checker.close();
         let cut_off = sleep(LAST_CHECKS);
         tokio::pin!(cut_off);
-        while !self.running.is_empty() || self.canary.is_asked() {
+        while !self.at_work.is_empty() || self.canary.is_asked() {
             tokio::select! {
-                Some(finished) = self.running.join_next_with_id() => self.finished(finished),
+                Some(ended) = self.at_work.next() => self.ended(ended),
                 one_answers = self.canary.answered() => self.decided(one_answers),
                 () = &mut cut_off => break,
             }
         }
-        if !self.running.is_empty() {
-            log::info!("{} checks were still at work and are cut off, unrecorded", self.running.len());
-            self.running.abort_all();
+        match self.at_work.cut_off() {
+            0 => {}
+            count => log::info!("{count} checks were still at work and are cut off, unrecorded"),
         }
         self.canary.end();
     }

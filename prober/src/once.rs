@@ -21,14 +21,10 @@ use crate::{checker::Checker, output, target::Target};
 /// Where a check could not be made, which is never the target's fault.
 pub async fn round(targets: &[Arc<Target>]) -> Result<Vec<Check>, String> {
     let checker = Checker::new().map_err(|error| error.to_string())?;
-    let free = Arc::new(tokio::sync::Semaphore::new(crate::run::AT_ONCE));
     let mut running = JoinSet::new();
     for (n, target) in targets.iter().cloned().enumerate() {
-        let (checker, free) = (checker.clone(), Arc::clone(&free));
-        running.spawn(async move {
-            let _place = free.acquire().await;
-            (n, checker.check(&target).await)
-        });
+        let checker = checker.clone();
+        running.spawn(async move { (n, checker.check_in_turn(&target, false).await) });
     }
     let mut checks: Vec<Option<Check>> = vec![None; targets.len()];
     let mut progress = Progress::start(targets.len());

@@ -6,6 +6,7 @@ mod connector;
 mod exchange;
 mod fault;
 mod pinned;
+mod places;
 mod redirect;
 mod request;
 mod socket;
@@ -22,13 +23,13 @@ use url::Host;
 
 use crate::{
     broken::Broken,
-    places::Ticket,
     resolver::{LookupError, Resolver},
     target::{Family, Method, Target},
     verdict::{Outcome, Phase, Reply},
 };
 use exchange::{Answer, Exchange};
 use fault::Fault;
+pub(crate) use places::Place;
 use redirect::Step;
 use threads::Threads;
 use trust::Trust;
@@ -49,28 +50,34 @@ pub(crate) struct Prober {
 }
 
 impl Prober {
-    pub(crate) fn new(resolver: Resolver) -> Prober {
+    /// Asks at most so many at a time, of which so many may be of services that hang.
+    pub(crate) fn new(resolver: Resolver, at_once: usize, hanging_at_once: usize) -> Prober {
         Prober {
             resolver,
             lookups: Semaphore::new(LOOKUPS_AT_ONCE),
             trust: Trust::load(),
-            threads: Threads::default(),
+            threads: Threads::new(at_once, hanging_at_once),
         }
     }
 
+    /// No request begins any more: those that would have fail with [`Broken::Stopped`].
+    pub(crate) fn close(&self) {
+        self.threads.close();
+    }
+
     /// One try. Where HEAD is answered 405 or 501, it begins anew as GET in what is left of the timeout.
-    pub(crate) async fn probe(&self, target: &Target, ticket: Option<&Ticket>) -> Result<Reply, Broken> {
-        let reply = self.ask(Walk::new(target, target.method, target.timeout), ticket).await?;
+    pub(crate) async fn probe(&self, target: &Target, place: Place) -> Result<Reply, Broken> {
+        let reply = self.ask(Walk::new(target, target.method, target.timeout), place).await?;
         let wants_get = matches!(reply.outcome, Outcome::Answered(405 | 501));
         if target.method == Method::Head && wants_get {
             let left = target.timeout.saturating_sub(reply.elapsed);
-            return self.ask(Walk::new(target, Method::Get, left), ticket).await;
+            return self.ask(Walk::new(target, Method::Get, left), place).await;
         }
         Ok(reply)
     }
 
-    async fn ask(&self, mut walk: Walk<'_>, ticket: Option<&Ticket>) -> Result<Reply, Broken> {
-        let outcome = match self.walk(&mut walk, ticket).await {
+    async fn ask(&self, mut walk: Walk<'_>, place: Place) -> Result<Reply, Broken> {
+        let outcome = match self.walk(&mut walk, place).await {
             Ok(status) => Outcome::Answered(status),
             Err(Fault::Late(phase)) => Outcome::TimedOut(phase),
             Err(Fault::Failed(failure, detail)) => Outcome::Failed(failure, detail),
@@ -79,14 +86,10 @@ impl Prober {
         Ok(Reply { elapsed: walk.spent, outcome })
     }
 
-    async fn walk(&self, walk: &mut Walk<'_>, ticket: Option<&Ticket>) -> Result<u16, Fault> {
+    async fn walk(&self, walk: &mut Walk<'_>, place: Place) -> Result<u16, Fault> {
         loop {
             let addresses = self.find(walk).await?;
-            let _place = match ticket {
-                Some(ticket) => Some(ticket.place().await.ok_or(Fault::Ours(Broken::Stopped))?),
-                None => None,
-            };
-            let answer = self.exchange(walk, addresses).await?;
+            let answer = self.exchange(walk, addresses, place).await?;
             match redirect::step(&walk.url, walk.followed, answer.status, answer.location.as_deref()) {
                 Step::Stay => return Ok(answer.status),
                 Step::Refuse(failure, detail) => return Err(Fault::Failed(failure, detail)),
@@ -114,13 +117,18 @@ impl Prober {
         Ok(addresses.into_iter().take(ADDRESSES).map(|address| SocketAddr::new(address, port)).collect())
     }
 
-    async fn exchange(&self, walk: &mut Walk<'_>, addresses: Vec<SocketAddr>) -> Result<Answer, Fault> {
+    async fn exchange(
+        &self,
+        walk: &mut Walk<'_>,
+        addresses: Vec<SocketAddr>,
+        place: Place,
+    ) -> Result<Answer, Fault> {
         let request =
             request::request(walk.target, walk.method, &walk.url, walk.at_origin).map_err(Fault::Ours)?;
         let first = addresses[0];
         let trust = self.trust.of(walk.target.authorities.as_ref());
         let exchange = Exchange { request, addresses, trust, limit: walk.left() };
-        let (took, result) = self.threads.run(move || exchange.run()).await.map_err(Fault::Ours)?;
+        let (took, result) = self.threads.run(place, move || exchange.run()).await.map_err(Fault::Ours)?;
         walk.spent += took;
         let answer = result?;
         if walk.spent > walk.limit { Err(Fault::Late(Phase::Headers(first))) } else { Ok(answer) }
@@ -146,8 +154,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_its_own_check_and_no_other() {
-        let threads = Threads::default();
-        assert!(matches!(threads.run(|| panic!("on purpose")).await, Err::<(), _>(Broken::Panicked)));
-        assert_eq!(threads.run(|| 7).await.unwrap(), 7);
+        let threads = Threads::new(1, 1);
+        let panics = threads.run(Place::Usual, || panic!("on purpose"));
+        assert!(matches!(panics.await, Err::<(), _>(Broken::Panicked)));
+        assert_eq!(threads.run(Place::Usual, || 7).await.unwrap(), 7);
     }
 }

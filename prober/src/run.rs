@@ -22,10 +22,6 @@ use crate::{
     writer::Writer,
 };
 
-/// Requests on their way at the same time, and so threads.
-pub const AT_ONCE: usize = 1024;
-/// Of these, what services may take whose last try timed out: targets that hang never stop the others.
-pub const HANGING_AT_ONCE: usize = AT_ONCE / 2;
 /// At the end, the database has this long to take what was measured.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 

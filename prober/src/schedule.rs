@@ -4,6 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,8 +18,8 @@ const STAGGER: Duration = Duration::from_millis(20);
 /// The beats of all services.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    beats: HashMap<String, Beat>,
-    queue: BinaryHeap<Reverse<(Instant, String)>>,
+    beats: HashMap<Arc<str>, Beat>,
+    queue: BinaryHeap<Reverse<(Instant, Arc<str>)>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +35,7 @@ struct Beat {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Turn {
     /// The service's id.
-    pub id: String,
+    pub id: Arc<str>,
     /// When it was due.
     pub due: Instant,
     /// The same as it is told.
@@ -57,7 +58,7 @@ impl Schedule {
                 begun += 1;
                 Beat { interval, next, next_at: now.at(next), has_begun: false }
             });
-            beats.insert(id.to_owned(), beat);
+            beats.insert(id.into(), beat);
         }
         self.beats = beats;
         self.queue_anew();
@@ -66,7 +67,7 @@ impl Schedule {
     /// Goes over to the beats of another prober: an instant of each, by the wall clock.
     pub fn adopt(&mut self, beats: &HashMap<String, DateTime<Utc>>, now: Clock) {
         for (id, beat) in &mut self.beats {
-            let Some(other) = beats.get(id) else { continue };
+            let Some(other) = beats.get(&**id) else { continue };
             beat.next_at = shared::next_on_beat(*other, beat.interval, now.wall);
             beat.next = now.monotonic + (beat.next_at - now.wall).to_std().unwrap_or_default();
             beat.has_begun = true;
@@ -80,7 +81,7 @@ impl Schedule {
     }
 
     fn queue_anew(&mut self) {
-        self.queue = self.beats.iter().map(|(id, beat)| Reverse((beat.next, id.clone()))).collect();
+        self.queue = self.beats.iter().map(|(id, beat)| Reverse((beat.next, Arc::clone(id)))).collect();
     }
 
     /// When the next turn is due; `None` where nothing is on the schedule.
@@ -100,18 +101,20 @@ impl Schedule {
 
     /// Takes the earliest turn that is due at `now` and puts the service's next one on the schedule.
     pub fn take_due(&mut self, now: Instant) -> Option<Turn> {
-        if self.next_due()? > now {
+        let mut first = self.queue.peek_mut()?;
+        let Reverse((next, id)) = &mut *first;
+        let mut due = *next;
+        if due > now {
             return None;
         }
-        let Reverse((mut due, id)) = self.queue.pop()?;
-        let beat = self.beats.get_mut(&id)?;
+        let beat = self.beats.get_mut(id)?;
         let skipped = whole_intervals(now - due, beat.interval);
         let passed = multiply(beat.interval, skipped);
         due += passed;
         let due_at = beat.next_at + passed;
         *beat = Beat { next: due + beat.interval, next_at: due_at + beat.interval, has_begun: true, ..*beat };
-        self.queue.push(Reverse((beat.next, id.clone())));
-        Some(Turn { id, due, due_at, skipped })
+        *next = beat.next;
+        Some(Turn { id: Arc::clone(id), due, due_at, skipped })
     }
 }
 
@@ -156,7 +159,7 @@ mod tests {
         let mut schedule = schedule(&[7_200_000; 3], start);
         for n in 0..3 {
             let turn = schedule.take_due(now + ms(60)).unwrap();
-            assert_eq!((turn.id, turn.due), (n.to_string(), now + ms(20 * n)));
+            assert_eq!((&*turn.id, turn.due), (&*n.to_string(), now + ms(20 * n)));
         }
         assert_eq!(schedule.take_due(now + ms(60)), None);
     }
@@ -220,7 +223,7 @@ mod tests {
         assert_eq!(schedule.last_turn("0"), Some(start.wall - ms(700)));
         assert_eq!(schedule.next_turn("1"), Some(start.wall + ms(20)), "it knows no beat of this one");
         let turns: Vec<_> = std::iter::from_fn(|| schedule.take_due(now + ms(1400))).collect();
-        let turns: Vec<_> = turns.iter().map(|turn| (turn.id.as_str(), turn.due_at, turn.skipped)).collect();
+        let turns: Vec<_> = turns.iter().map(|turn| (&*turn.id, turn.due_at, turn.skipped)).collect();
         assert_eq!(turns, [("1", start.wall + ms(20), 0), ("0", start.wall + ms(1300), 1)]);
     }
 

@@ -6,8 +6,8 @@ use ureq::unversioned::transport::Buffers;
 /// The most that may come before the end of the final headers, interim answers included.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
 
-/// The heads of most answers fit.
-const FIRST_INPUT: usize = 4 * 1024;
+/// The heads of most answers fit, and what malloc keeps for each thread.
+const FIRST_INPUT: usize = 1024;
 
 /// The buffers of one connection.
 #[derive(Debug)]

@@ -4,13 +4,9 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
-    sync::Arc,
 };
 
-use prober::{
-    places::{Places, Ticket},
-    resolver::Resolver,
-};
+use prober::resolver::Resolver;
 
 use super::*;
 use crate::servers::{NO_SUCH_NAME, SERVER_FAILURE, Says, Server, deaf, name_server, nobody};
@@ -80,15 +76,15 @@ fn only_addresses_of_the_wanted_family_are_used() {
 
 #[test]
 fn who_waits_for_name_servers_holds_no_place() {
-    let checker = asking(name_server(Says::Nothing));
+    let resolver = Resolver::asking(name_server(Says::Nothing)).unwrap();
+    let checker = Checker::with_places(resolver, 1, 1);
     let server = ok("127.0.0.1:0");
     let (waits, asks) = (target("http://asimonson.test/"), target(format!("http://{}/", server.address)));
-    let ticket = Ticket::new(&Arc::new(Places::new(1, 1)), false);
     RUNTIME.block_on(async {
         tokio::select! {
             biased;
-            check = checker.check_in_turn(&waits, Some(&ticket)) => panic!("{check:?} comes first"),
-            check = checker.check_in_turn(&asks, Some(&ticket)) => assert_eq!(summary(check.unwrap()), online(200)),
+            check = checker.check_in_turn(&waits, false) => panic!("{check:?} comes first"),
+            check = checker.check_in_turn(&asks, false) => assert_eq!(summary(check.unwrap()), online(200)),
         }
     });
 }

@@ -5,11 +5,7 @@ use std::{io, sync::Arc, thread::sleep};
 use chrono::Utc;
 
 use super::*;
-use prober::{
-    broken::Broken,
-    places::{Places, Ticket},
-    resolver::Resolver,
-};
+use prober::{broken::Broken, resolver::Resolver};
 
 use crate::servers::{Says, Server, Wire, name_server, nobody};
 
@@ -78,24 +74,30 @@ fn a_slow_answer_is_not_tried_again() {
     assert_eq!(server.lines().len(), 1);
 }
 
-/// A single place for requests.
-fn one_place() -> Ticket {
-    Ticket::new(&Arc::new(Places::new(1, 1)), false)
+/// One that lets a single request be on its way at a time.
+fn one_at_a_time() -> Checker {
+    Checker::with_places(Resolver::system().unwrap(), 1, 1)
+}
+
+/// Answers after a while.
+fn slow() -> Server {
+    Server::behaving(|_, _, wire| {
+        sleep(Duration::from_millis(400));
+        wire.write_all(OK)
+    })
 }
 
 #[test]
 fn waiting_for_a_place_is_neither_measured_nor_taken_from_the_timeout() {
-    let server = Server::answering(|_, _| OK.to_vec());
-    let mut target = target(server.url("/"));
+    let (first, server) = (slow(), Server::answering(|_, _| OK.to_vec()));
+    let (first, mut target) = (target(first.url("/")), target(server.url("/")));
     target.timeout = Duration::from_millis(200);
-    let ticket = one_place();
     let check = RUNTIME.block_on(async {
-        let taken = ticket.place().await;
-        let free_it = async {
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            drop(taken);
-        };
-        tokio::join!(CHECKER.check_in_turn(&target, Some(&ticket)), free_it).0.unwrap()
+        let checker = one_at_a_time();
+        let (before, check) =
+            tokio::join!(checker.check_in_turn(&first, false), checker.check_in_turn(&target, false));
+        assert!(before.unwrap().response_time_ms >= Some(400));
+        check.unwrap()
     });
     assert!(check.response_time_ms.unwrap() < 150, "{check:?}");
     assert_eq!(summary(check), online(200));
@@ -103,15 +105,34 @@ fn waiting_for_a_place_is_neither_measured_nor_taken_from_the_timeout() {
 
 #[test]
 fn a_dropped_check_asks_nothing_any_more() {
-    let server = Server::answering(|_, _| OK.to_vec());
-    let target = target(server.url("/"));
-    let ticket = one_place();
+    let (first, server) = (slow(), Server::answering(|_, _| OK.to_vec()));
+    let (first, dropped, after) =
+        (target(first.url("/")), target(server.url("/dropped")), target(server.url("/")));
     RUNTIME.block_on(async {
-        let taken = ticket.place().await;
-        let check = CHECKER.check_in_turn(&target, Some(&ticket));
-        assert!(tokio::time::timeout(Duration::from_millis(100), check).await.is_err());
-        drop(taken);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let checker = one_at_a_time();
+        let drop_it = async {
+            let check = checker.check_in_turn(&dropped, false);
+            assert!(tokio::time::timeout(Duration::from_millis(100), check).await.is_err());
+            checker.check_in_turn(&after, false).await.unwrap()
+        };
+        tokio::join!(checker.check_in_turn(&first, false), drop_it).0.unwrap();
+    });
+    assert_eq!(server.lines(), ["HEAD /"]);
+}
+
+#[test]
+fn no_request_begins_after_the_close() {
+    let (first, server) = (slow(), Server::answering(|_, _| OK.to_vec()));
+    let (first, target) = (target(first.url("/")), target(server.url("/")));
+    RUNTIME.block_on(async {
+        let checker = one_at_a_time();
+        let close = async { checker.close() };
+        let (first, waits, ()) =
+            tokio::join!(checker.check_in_turn(&first, false), checker.check_in_turn(&target, false), close);
+        assert_eq!(summary(first.unwrap()), online(200));
+        assert!(matches!(waits, Err(Broken::Stopped)), "{waits:?}");
+        let late = checker.check_in_turn(&target, true).await;
+        assert!(matches!(late, Err(Broken::Stopped)), "{late:?}");
     });
     assert_eq!(server.accepted(), 0);
 }
