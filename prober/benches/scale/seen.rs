@@ -32,8 +32,11 @@ pub(crate) struct Kept {
     pub(crate) due: usize,
     pub(crate) missed: usize,
     pub(crate) doubled: usize,
-    /// By how many milliseconds each was late, sorted.
+    /// By how many milliseconds each was late, sorted; without the first of each service, which waits until it is known
+    /// what other probers do.
     pub(crate) late: Vec<f64>,
+    /// By how many the first ones were.
+    pub(crate) late_at_first: Vec<f64>,
 }
 
 impl Seen {
@@ -84,16 +87,18 @@ impl Seen {
             .enumerate()
             .flat_map(|(service, visits)| visits.iter().map(move |visit| off(since(visit, service, begin))))
             .fold(0.0, f64::min);
-        let mut kept = Kept { due: 0, missed: 0, doubled: 0, late: Vec::new() };
+        let mut kept = Kept { due: 0, missed: 0, doubled: 0, late: Vec::new(), late_at_first: Vec::new() };
         for service in services {
             let lasted = (end - begin).as_secs_f64() - (phases[service] - origin).as_secs_f64() - 1.0;
             let due = (lasted / interval).ceil().max(0.0) as usize;
             let mut turns = vec![0; due];
             for visit in &visits[service] {
                 let passed = since(visit, service, begin) - earliest;
-                if let Some(turn) = turns.get_mut((passed / interval) as usize) {
-                    *turn += 1;
-                    kept.late.push(passed % interval * 1e3);
+                let number = (passed / interval) as usize;
+                if let Some(times) = turns.get_mut(number) {
+                    *times += 1;
+                    let late = if number == 0 { &mut kept.late_at_first } else { &mut kept.late };
+                    late.push(passed % interval * 1e3);
                 }
             }
             kept.due += due;
@@ -101,6 +106,7 @@ impl Seen {
             kept.doubled += turns.iter().filter(|times| **times > 1).count();
         }
         kept.late.sort_by(f64::total_cmp);
+        kept.late_at_first.sort_by(f64::total_cmp);
         kept
     }
 }

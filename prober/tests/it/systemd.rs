@@ -38,8 +38,8 @@ fn it_is_told_when_the_prober_is_ready_reloads_and_ends() {
     let mut daemon = start(&setup, &notified, None);
     let unrecorded = "; nothing is recorded: no DATABASE_URL\n";
     assert_eq!(notified.next(), format!("READY=1\nSTATUS=1 service: 1 not checked yet{unrecorded}"));
-    notified.next_with("WATCHDOG=1");
     notified.next_with(&format!("STATUS=1 service: 1 online{unrecorded}"));
+    notified.next_with("WATCHDOG=1");
     setup.replace(&every_second(&[("main", &server.url("/")), ("git", "http://127.0.0.1:9/")]));
     daemon.signal("HUP");
     assert!(notified.next_with("RELOADING=1").starts_with("RELOADING=1\nMONOTONIC_USEC="));
