@@ -20,15 +20,35 @@ pub(crate) struct AtWork {
     /// Its services, and those that are kept from their next turn.
     busy: HashSet<Arc<str>>,
     pulse: Pulse,
+    /// How often this program stood still.
+    standstills: u64,
 }
 
-/// A check that ended, and what came of it.
-pub(crate) type Ended = (Arc<str>, Result<Check, Broken>);
+/// A check that ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Of which service.
+    pub(crate) id: Arc<str>,
+    /// What came of it.
+    pub(crate) outcome: Result<Check, Broken>,
+    /// The standstills before it began.
+    standstills: u64,
+}
 
 impl AtWork {
     /// Nothing.
     pub(crate) fn new() -> AtWork {
-        AtWork { running: FuturesUnordered::new(), busy: HashSet::new(), pulse: Pulse::new(Instant::now()) }
+        AtWork {
+            running: FuturesUnordered::new(),
+            busy: HashSet::new(),
+            pulse: Pulse::new(Instant::now()),
+            standstills: 0,
+        }
+    }
+
+    /// This program stood still: what is at work may have waited for us, and not for its target.
+    pub(crate) fn stood_still(&mut self) {
+        self.standstills += 1;
     }
 
     /// Begins the check of a service, which takes so long at the most; not while the service is busy.
@@ -42,10 +62,11 @@ impl AtWork {
             return false;
         }
         self.pulse.begins(takes, Instant::now());
-        let id = Arc::clone(id);
+        let (id, standstills) = (Arc::clone(id), self.standstills);
         self.running.push(Box::pin(async move {
             let outcome = AssertUnwindSafe(check).catch_unwind().await;
-            (id, outcome.unwrap_or(Err(Broken::Panicked)))
+            let outcome = outcome.unwrap_or(Err(Broken::Panicked));
+            Ended { id, outcome, standstills }
         }));
         true
     }
@@ -55,8 +76,13 @@ impl AtWork {
         // With tokio's budget, what is ready would be asked in vain once it is spent, again and again.
         let ended = unconstrained(self.running.next()).await?;
         self.pulse.ends(Instant::now());
-        self.free(&ended.0);
+        self.free(&ended.id);
         Some(ended)
+    }
+
+    /// Whether this program stood still while that check was at work.
+    pub(crate) fn stood_still_during(&self, ended: &Ended) -> bool {
+        ended.standstills < self.standstills
     }
 
     /// The service has no other turn until it is free.
@@ -100,10 +126,23 @@ mod tests {
         assert!(!at_work.begin(&ids[0], SECOND, async { Err(Broken::Stopped) }), "it is busy");
         assert!(at_work.begin(&ids[1], SECOND, async { Err(Broken::Stopped) }));
         let ended = [at_work.next().await.unwrap(), at_work.next().await.unwrap()];
-        assert!(matches!(&ended[0], (id, Err(Broken::Panicked)) if *id == ids[0]), "{ended:?}");
-        assert!(matches!(&ended[1], (id, Err(Broken::Stopped)) if *id == ids[1]), "{ended:?}");
+        assert!(matches!(ended[0].outcome, Err(Broken::Panicked)), "{ended:?}");
+        assert!(matches!(ended[1].outcome, Err(Broken::Stopped)), "{ended:?}");
+        assert_eq!(ended.map(|ended| ended.id), ids);
         assert!(at_work.next().await.is_none());
         assert!(at_work.begin(&ids[0], SECOND, async { Err(Broken::Stopped) }), "it has its next turn");
         assert_eq!((at_work.cut_off(), at_work.is_empty()), (1, true));
+    }
+
+    #[tokio::test]
+    async fn a_standstill_is_known_of_what_was_at_work_and_of_nothing_later() {
+        let (mut at_work, ids) = (AtWork::new(), ["before", "after"].map(Arc::from));
+        at_work.begin(&ids[0], SECOND, async { Err(Broken::Stopped) });
+        at_work.stood_still();
+        at_work.begin(&ids[1], SECOND, async { Err(Broken::Stopped) });
+        for (id, stood_still) in ids.iter().zip([true, false]) {
+            let ended = at_work.next().await.unwrap();
+            assert_eq!((&ended.id, at_work.stood_still_during(&ended)), (id, stood_still));
+        }
     }
 }

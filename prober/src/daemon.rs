@@ -45,6 +45,10 @@ const FIRST_WORD: Duration = Duration::from_secs(2);
 /// Who stood still for this long may have been taken for gone, and waits as long to hear of the others.
 const STOOD_STILL: Duration = Duration::from_secs(10);
 const WORD_AFTER: Duration = Duration::from_secs(5);
+/// Who stood still for this long measured himself.
+const PAUSED: Duration = Duration::from_secs(3);
+/// While checks are at work, the loop goes round this often at least, so that a standstill is seen.
+const ROUND: Duration = Duration::from_secs(1);
 /// A turn that was missed is not made good this soon before the next.
 const NOT_WORTH_IT: Duration = Duration::from_secs(5);
 /// How often systemd may be told that things stand otherwise.
@@ -61,6 +65,7 @@ pub(crate) struct Daemon {
     /// Another prober's, that it goes by.
     beats: Option<Arc<HashMap<String, DateTime<Utc>>>>,
     at_work: AtWork,
+    uncounted: Uncounted,
     clock: Clock,
     canary: Canary,
     journal: Arc<Journal>,
@@ -105,6 +110,7 @@ impl Daemon {
             schedule: Schedule::default(),
             beats: None,
             at_work: AtWork::new(),
+            uncounted: Uncounted::default(),
             clock: round,
             canary: Canary::default(),
             journal,
@@ -129,21 +135,21 @@ impl Daemon {
         for turns in [&mut say].into_iter().chain(&mut feed) {
             turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
         }
-        let mut skipped = Skipped::default();
         self.told = self.standing();
         tell(&[NotifyState::Ready, NotifyState::Status(&self.told)]);
         loop {
             self.notice_a_standstill();
             let due = self.schedule.next_due().unwrap_or_else(|| Instant::now() + LOOK_AT_THE_CLOCK_EVERY);
             let due = self.hold.map_or(due, |(_, until)| until);
+            let due = if self.at_work.is_empty() { due } else { due.min(Instant::now() + ROUND) };
             tokio::select! {
                 () = came(&mut self.news) => self.hear(),
-                () = sleep_until(due.into()) => self.take_turns(&mut skipped),
+                () = sleep_until(due.into()) => self.take_turns(),
                 Some(ended) = self.at_work.next() => self.ended_all(ended),
                 one_answers = self.canary.answered() => self.decided(one_answers),
                 _ = signals.reload.recv() => self.reload(),
                 _ = look_at_the_clock.tick() => {
-                    skipped.report();
+                    self.uncounted.report();
                     self.look_at_the_clock();
                 }
                 _ = say.tick() => self.say(),
@@ -153,13 +159,13 @@ impl Daemon {
             }
         }
         tell(&[NotifyState::Stopping]);
-        self.leave(&mut skipped);
-        skipped.report();
+        self.leave();
+        self.uncounted.report();
         self.finish_checks().await;
         self.writer
     }
 
-    fn take_turns(&mut self, skipped: &mut Skipped) {
+    fn take_turns(&mut self) {
         self.notice_a_standstill();
         if self.hold.is_some_and(|(_, until)| Instant::now() < until) {
             return;
@@ -169,9 +175,9 @@ impl Daemon {
             if !takes(self.share.as_deref(), &turn.id, turn.due_at) {
                 continue;
             }
-            skipped.turns += turn.skipped;
+            self.uncounted.skipped += turn.skipped;
             if !self.begin(&turn.id) {
-                skipped.turns += 1;
+                self.uncounted.skipped += 1;
             }
         }
     }
@@ -184,11 +190,16 @@ impl Daemon {
         self.at_work.begin(id, takes, async move { checker.check_in_turn(&target, hangs).await })
     }
 
-    /// Frozen, or the machine slept: others may have taken our turns, so they are asked before the next one.
+    /// Frozen, or the machine slept: what is at work says nothing of its target, and others may have taken our turns, so
+    /// they are asked before the next one.
     fn notice_a_standstill(&mut self) {
         let before = std::mem::replace(&mut self.round, Clock::now());
+        let passed = before.passed_until(self.round);
+        if passed > PAUSED {
+            self.at_work.stood_still();
+        }
         let Some(writer) = &self.writer else { return };
-        if before.passed_until(self.round) > STOOD_STILL {
+        if passed > STOOD_STILL {
             let now = self.round.monotonic;
             self.hold = Some((now, now + WORD_AFTER));
             writer.look();
@@ -233,8 +244,8 @@ impl Daemon {
     }
 
     /// No new checks; other probers take what is due from now on.
-    fn leave(&mut self, skipped: &mut Skipped) {
-        self.take_turns(skipped);
+    fn leave(&mut self) {
+        self.take_turns();
         if let Some(writer) = &self.writer {
             writer.leave(self.clock.at(Instant::now()));
         }
@@ -242,14 +253,18 @@ impl Daemon {
 
     /// Together with all others that ended meanwhile.
     fn ended_all(&mut self, first: Ended) {
+        self.notice_a_standstill();
         self.ended(first);
         while let Some(next) = self.at_work.next().now_or_never().flatten() {
             self.ended(next);
         }
     }
 
-    fn ended(&mut self, (id, outcome): Ended) {
+    fn ended(&mut self, ended: Ended) {
+        let stood_still = self.at_work.stood_still_during(&ended);
+        let Ended { id, outcome, .. } = ended;
         match outcome {
+            Ok(check) if stood_still && check.status != Status::Online => self.uncounted.of_a_standstill += 1,
             Ok(check) if self.canary.doubts(&check) => {
                 // Its service has no other turn until it is known.
                 self.at_work.keep_busy(id);
@@ -444,19 +459,26 @@ fn log_change(before: Status, check: &Check) {
     }
 }
 
-/// Turns that could not be kept, said in sum.
+/// What is not measured, or not counted, said in sum.
 #[derive(Default)]
-struct Skipped {
-    turns: u64,
+struct Uncounted {
+    skipped: u64,
+    of_a_standstill: u64,
 }
 
-impl Skipped {
+impl Uncounted {
     fn report(&mut self) {
-        match std::mem::take(&mut self.turns) {
-            0 => {}
-            turns => log::warn!(
-                "{turns} turns were skipped: the check before was still at work, or the machine slept"
-            ),
+        let Uncounted { skipped, of_a_standstill } = std::mem::take(self);
+        if skipped > 0 {
+            log::warn!(
+                "{skipped} turns were skipped: the check before was still at work, or the machine slept"
+            );
+        }
+        if of_a_standstill > 0 {
+            log::warn!(
+                "{of_a_standstill} checks that did not go well are not recorded: this program, or the machine, stood still \
+                 meanwhile"
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
-use shared::testing::Log;
+use shared::testing::{Log, eventually};
 use tempfile::TempDir;
 
 /// A folder with a services file.
@@ -116,6 +116,23 @@ impl Daemon {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Stops it where it is.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+        eventually("it stands still", || self.stands_still());
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+        eventually("it goes on", || !self.stands_still());
+    }
+
+    fn stands_still(&self) -> bool {
+        let state = format!("/proc/{}/stat", self.child.id());
+        std::fs::read_to_string(state).unwrap().contains(") T ")
     }
 
     /// Ends it by SIGTERM.

@@ -19,7 +19,7 @@ use rustls::{
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
-use tokio::net::TcpSocket;
+use socket2::{Domain, Socket, Type};
 
 /// A TCP server that remembers the heads of the requests it got.
 pub(crate) struct Server {
@@ -181,9 +181,10 @@ pub(crate) fn nobody() -> SocketAddr {
 
 /// A listener whose queue is full: it drops attempts to connect for as long as the result lives.
 pub(crate) fn deaf(address: SocketAddr) -> (SocketAddr, impl Sized) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(address).unwrap();
-    let listener = socket.listen(1).unwrap();
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(1).unwrap();
+    let listener = TcpListener::from(socket);
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
     while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {

@@ -108,10 +108,10 @@ fn who_is_killed_is_replaced_and_who_is_frozen_finds_his_substitute() {
     held(&second, 3);
     third.kill();
     held(&second, 2);
-    second.signal("STOP");
+    second.freeze();
     first.then_logged("no other prober is there: all 12");
     see_each(&server, 2, SERVICES);
-    second.signal("CONT");
+    second.thaw();
     held(&first, 2);
     see_each(&server, 3, SERVICES);
     first.stop();

@@ -206,8 +206,6 @@ fn hostile_targets_of_all_kinds_at_once_harm_neither_healthy_ones_nor_the_prober
 }
 
 fn are_endured(others: Vec<Hostile>) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let _inside = runtime.enter();
     let (address, _deaf) = deaf((Ipv4Addr::LOCALHOST, 0).into());
     let deaf = hostile(format!("http://{address}/"), "timeout", "timeout: no connection within %");
     let kinds = [that_answer_badly(), that_fall_silent(), that_answer_too_much(), vec![deaf], others];

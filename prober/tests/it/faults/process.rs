@@ -1,8 +1,9 @@
 //! The prober itself in trouble: killed, ended, misled and suspended at full load.
 
-use std::fs;
+use std::{fs, sync::Barrier};
 
 use super::*;
+use crate::servers::deaf;
 
 /// A database of the shared cluster, and a connection to it.
 fn database() -> (Database, Client) {
@@ -113,12 +114,10 @@ fn suspended_for_several_turns_it_skips_and_counts_them_and_keeps_the_beat() {
     let (database, mut client) = database();
     let daemon = load.put_on(&database.url);
     load.goes_on(2);
-    daemon.signal("STOP");
-    let state = format!("/proc/{}/stat", daemon.process());
-    eventually("it stands still", || fs::read_to_string(&state).unwrap().contains(") T "));
+    daemon.freeze();
     sleep(Duration::from_secs(pause as u64));
     let before = load.seen();
-    daemon.signal("CONT");
+    daemon.thaw();
     load.goes_on(2);
     let after: Vec<usize> = load.seen().iter().zip(&before).map(|(now, before)| now - before).collect();
     assert!(after.iter().all(|turns| *turns <= 2 + pause / 2), "no burst: {after:?}");
@@ -149,3 +148,53 @@ const LATENESS_OF_THE_LAST: &str = "
     FROM status_services s
     JOIN (SELECT service_id, max(timestamp) AS last FROM service_checks GROUP BY service_id) c
     ON c.service_id = s.id";
+
+/// Stopped and continued, the system gives up a wait for a connection that is bounded in time (signal(7)).
+#[test]
+fn frozen_while_it_connects_it_goes_on_to_connect() {
+    let (address, full) = deaf((Ipv4Addr::LOCALHOST, 0).into());
+    let setup = Setup::of(&format!(
+        "interval = \"60s\"\ntimeout = \"30s\"\nretries = 0\n\
+         [[services]]\nid = \"main\"\nname = \"main\"\nurl = \"http://{address}/\"\n"
+    ));
+    let daemon = setup.start(None);
+    let to_it = format!(":{:04X} 02 ", address.port());
+    eventually("it connects", || fs::read_to_string("/proc/net/tcp").unwrap().contains(&to_it));
+    daemon.freeze();
+    daemon.thaw();
+    // Only now there is an answer to the next attempt of its own.
+    drop(full);
+    let said = daemon.logged("main: unknown -> ");
+    assert!(said.contains("connect: connection refused"), "{said}");
+}
+
+#[test]
+fn what_a_standstill_spoils_is_not_held_against_the_service() {
+    let (came, let_go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(2)));
+    let (asked, answers) = (Arc::clone(&came), Arc::clone(&let_go));
+    // The first answer is there before its time is up, and is not read in time.
+    let server = Server::behaving(move |_, _, wire| {
+        if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            answers.wait();
+        }
+        wire.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    });
+    let setup = Setup::of(&format!(
+        "interval = \"4s\"\ntimeout = \"3s\"\nretries = 0\n\
+         [[services]]\nid = \"main\"\nname = \"main\"\nurl = \"{}\"\n",
+        server.url("/")
+    ));
+    let mut daemon = setup.start(None);
+    eventually("it is asked", || came.load(Ordering::SeqCst) == 1);
+    daemon.freeze();
+    let_go.wait();
+    sleep(Duration::from_secs(5));
+    daemon.thaw();
+    daemon.logged("main: unknown -> online");
+    assert_eq!(daemon.stop().code(), Some(0));
+    daemon.logged(
+        "1 checks that did not go well are not recorded: this program, or the machine, stood still meanwhile",
+    );
+    let log = daemon.rest_of_log();
+    assert!(!log.iter().any(|line| line.contains("timeout")), "{log:#?}");
+}

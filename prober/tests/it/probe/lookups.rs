@@ -156,7 +156,6 @@ fn a_refused_first_address_does_not_hide_a_working_second() {
 fn a_first_address_that_never_answers_leaves_time_for_a_second() {
     let server = ok("127.0.0.2:0");
     let port = server.address.port();
-    let _inside = RUNTIME.enter();
     let _deaf = deaf(([127, 0, 0, 3], port).into());
     let folder = tempfile::tempdir().unwrap();
     let checker = reading(folder.path(), "127.0.0.3 many.test\n127.0.0.2 many.test\n");

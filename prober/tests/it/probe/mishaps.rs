@@ -129,7 +129,6 @@ fn a_refused_connection_is_offline_and_has_no_response_time() {
 
 #[test]
 fn a_server_that_drops_connection_attempts_is_a_timeout() {
-    let _inside = RUNTIME.enter();
     let (address, _listener) = deaf((Ipv4Addr::LOCALHOST, 0).into());
     let error = format!("timeout: no connection within 500 ms ({address})");
     assert_timeout(&target(format!("http://{address}/")), &error);

@@ -1,8 +1,13 @@
 //! Whole checks: retries, and what must not touch a measurement.
 
-use std::{io, sync::Arc, thread::sleep};
+use std::{
+    io,
+    sync::{Arc, Barrier},
+    thread::sleep,
+};
 
 use chrono::Utc;
+use tokio::task::JoinSet;
 
 use super::*;
 use prober::{broken::Broken, resolver::Resolver};
@@ -103,6 +108,30 @@ fn waiting_for_a_place_is_neither_measured_nor_taken_from_the_timeout() {
     assert_eq!(summary(check), online(200));
 }
 
+/// No more than 128 begin at the same moment; each of these is answered once all are there.
+#[test]
+fn those_that_wait_for_their_target_make_room_for_others() {
+    const CHECKS: usize = 300;
+    let all = Barrier::new(CHECKS);
+    let server = Server::behaving(move |_, _, wire| {
+        all.wait();
+        wire.write_all(OK)
+    });
+    let mut target = target(server.url("/"));
+    (target.timeout, target.slow_after) = (Duration::from_secs(30), Duration::from_secs(30));
+    let target = Arc::new(target);
+    let checks = RUNTIME.block_on(async {
+        let check = |target: Arc<Target>| async move { CHECKER.check_in_turn(&target, false).await.unwrap() };
+        let mut checks: JoinSet<Check> = (0..CHECKS).map(|_| check(Arc::clone(&target))).collect();
+        let mut done = Vec::new();
+        while let Some(check) = checks.join_next().await {
+            done.push(check.unwrap());
+        }
+        done
+    });
+    assert!(checks.iter().all(|check| check.status_code == Some(200)), "{checks:?}");
+}
+
 #[test]
 fn a_dropped_check_asks_nothing_any_more() {
     let (first, server) = (slow(), Server::answering(|_, _| OK.to_vec()));
@@ -129,7 +158,7 @@ fn no_request_begins_after_the_close() {
         let close = async { checker.close() };
         let (first, waits, ()) =
             tokio::join!(checker.check_in_turn(&first, false), checker.check_in_turn(&target, false), close);
-        assert_eq!(summary(first.unwrap()), online(200));
+        assert_eq!(first.unwrap().status_code, Some(200));
         assert!(matches!(waits, Err(Broken::Stopped)), "{waits:?}");
         let late = checker.check_in_turn(&target, true).await;
         assert!(matches!(late, Err(Broken::Stopped)), "{late:?}");

@@ -64,9 +64,9 @@ impl Prober {
     }
 
     fn is_frozen_for(&self, pause: Duration) {
-        self.daemon.signal("STOP");
+        self.daemon.freeze();
         thread::sleep(pause);
-        self.daemon.signal("CONT");
+        self.daemon.thaw();
     }
 
     fn is_cut_off_for(&self, pause: Duration) {
