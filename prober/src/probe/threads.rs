@@ -1,5 +1,5 @@
-//! Threads that may block, as many as there are places. The one that was busy last is the first to be busy again, so that few are kept warm; one is
-//! started where none is idle, and ends when it had nothing to do for a while.
+//! Threads that may block, at most as many as there are places. The one that was busy last is the first to be busy
+//! again, so that few are kept warm; one is started where none is idle, and ends when it had nothing to do for a while.
 
 use std::{
     fmt, io,
