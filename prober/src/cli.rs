@@ -65,7 +65,8 @@ enum Command {
     /// Count all checks anew and exit, after a restore that left the statistics behind
     ///
     /// Brings the schema up to date first. Rollups and totals are rebuilt from the recorded checks and from what
-    /// retention kept of those it removed, all at once: probers wait meanwhile and lose nothing, readers do not wait.
+    /// retention kept of those it removed, all at once: probers wait meanwhile and lose nothing, readers do not wait. The
+    /// triggers that count are put back where they are gone or off.
     /// Response times by hour are summarised again by a running prober, the newest first.
     Recount,
 }

@@ -19,7 +19,7 @@ use crate::{
     journal::{Batch, Ending, Journal},
     migrate,
     standing::Recording,
-    store,
+    store::{self, statistics},
 };
 use company::Company;
 pub use company::{Loaded, News};
@@ -197,6 +197,9 @@ impl Session {
             }
             client.is_valid(SIGN_OF_LIFE).map_err(failed)?;
             self.take_wishes();
+            if Instant::now() >= self.look_due {
+                refuse_what_nobody_counts(&mut client)?;
+            }
             self.look(&mut client).map_err(failed)?;
             match (self.record_all(&mut client), closes) {
                 (Ok(()), Some(_)) => return Ok(()),
@@ -270,6 +273,17 @@ impl Session {
                 "{spoiled} checks of the journal are lost: what stands on disk is not what was written"
             );
         }
+    }
+}
+
+/// Checks that no trigger counts would make every figure wrong: they wait.
+fn refuse_what_nobody_counts(client: &mut Client) -> Result<(), String> {
+    match statistics::not_counted(client).map_err(|error| explain(&error))? {
+        None => Ok(()),
+        Some(kinds) => Err(format!(
+            "the triggers of service_checks that count are gone or off ({kinds}), so nothing is recorded until \
+             `status-prober recount` has put them back and counted anew"
+        )),
     }
 }
 

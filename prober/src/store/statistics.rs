@@ -167,6 +167,36 @@ const COUNT_TOTALS: &str = "
         offline = EXCLUDED.offline, total = EXCLUDED.total,
         revision = t.revision + 1, corrected = t.revision + 1";
 
+const NOT_COUNTED: &str = "
+    SELECT string_agg(upper(kind), ', ') FROM unnest('{insert,update,delete,truncate}'::text[]) AS kind
+    WHERE NOT EXISTS (SELECT FROM pg_trigger
+                      WHERE tgrelid = 'service_checks'::regclass AND tgname = 'status_count_' || kind
+                        AND tgenabled IN ('O', 'A'))";
+
+// As the migrations made them. Only where one is missing or off: who reads should not wait.
+const PUT_TRIGGERS_BACK: &str = "
+    DO $$
+    DECLARE
+        kind TEXT;
+        referencing TEXT;
+        enabled TEXT;
+    BEGIN
+        FOR kind, referencing IN VALUES
+            ('insert', 'REFERENCING NEW TABLE AS added'), ('delete', 'REFERENCING OLD TABLE AS removed'),
+            ('update', 'REFERENCING NEW TABLE AS added OLD TABLE AS removed'), ('truncate', '')
+        LOOP
+            SELECT tgenabled INTO enabled FROM pg_trigger
+            WHERE tgrelid = 'service_checks'::regclass AND tgname = 'status_count_' || kind;
+            IF NOT FOUND THEN
+                EXECUTE format('CREATE TRIGGER status_count_%1$s AFTER %1$s ON service_checks %2$s
+                                FOR EACH STATEMENT EXECUTE FUNCTION status_count_%1$s()', kind, referencing);
+            ELSIF enabled NOT IN ('O', 'A') THEN
+                EXECUTE format('ALTER TABLE service_checks ENABLE TRIGGER status_count_%s', kind);
+            END IF;
+        END LOOP;
+    END
+    $$";
+
 // A restore of the checks alone leaves the sequence behind their ids, and they would be given twice.
 const MOVE_IDS_ON: &str = "
     SELECT setval(sequence, highest)
@@ -399,20 +429,30 @@ pub struct Recounted {
 }
 
 /// Rebuilds rollups and totals from the raw checks and what retention kept of others, in one transaction that writers
-/// wait for and readers do not, and lets new ids begin after those that are there; readers are told. Response times are
-/// summarised anew afterwards, by upkeep.
+/// wait for and readers do not, puts the triggers back that count, and lets new ids begin after those that are there;
+/// readers are told. Response times are summarised anew afterwards, by upkeep.
 ///
 /// # Errors
 /// Those of the database; then nothing changed.
 pub fn recount(client: &mut Client) -> Result<Recounted, Error> {
     let mut transaction = client.transaction()?;
-    for step in [LOCK_OUT_WRITERS, FORGET_ROLLUPS, COUNT_HOURS, COUNT_TOTALS, MOVE_IDS_ON, SAY_SO] {
+    for step in
+        [LOCK_OUT_WRITERS, PUT_TRIGGERS_BACK, FORGET_ROLLUPS, COUNT_HOURS, COUNT_TOTALS, MOVE_IDS_ON, SAY_SO]
+    {
         transaction.batch_execute(step)?;
     }
     let counted = transaction.query_typed_one(COUNTED, &[])?;
     let counted = Recounted { checks: counted.try_get(0)?, services: counted.try_get(1)? };
     transaction.commit()?;
     Ok(counted)
+}
+
+/// The kinds of change to the checks that no trigger counts, in words; `None` where all are.
+///
+/// # Errors
+/// Those of the database.
+pub fn not_counted(client: &mut Client) -> Result<Option<String>, Error> {
+    client.query_typed_one(NOT_COUNTED, &[])?.try_get(0)
 }
 
 /// The sessions that hold a lock on the checks which keeps [`recount`] waiting; `None` where there is none.

@@ -124,6 +124,33 @@ fn probers_wait_for_a_recount_and_lose_nothing() {
 }
 
 #[test]
+fn without_the_triggers_that_count_nothing_is_recorded_until_a_recount_puts_them_back() {
+    let server = Server::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let (database, mut client) = prepared();
+    let running = Setup::every_second(&[("main", &server.url("/"))]);
+    let mut daemon = running.start(Some(&database.url));
+    daemon.then_logged("database: connected");
+    for (spoil, kinds) in [
+        ("DROP TRIGGER status_count_insert ON service_checks", "INSERT"),
+        ("ALTER TABLE service_checks DISABLE TRIGGER USER", "INSERT, UPDATE, DELETE, TRUNCATE"),
+    ] {
+        client.batch_execute(spoil).unwrap();
+        let said = format!("the triggers of service_checks that count are gone or off ({kinds})");
+        daemon.then_logged(&said);
+        let recorded = one(&mut client, "SELECT count(*) FROM service_checks");
+        let seen = server.requests().len();
+        eventually("checks go on", || server.requests().len() >= seen + 2);
+        assert_eq!(one(&mut client, "SELECT count(*) FROM service_checks"), recorded);
+        assert_eq!(recount(&setup(), &database).0, Some(0));
+        daemon.then_logged("database: connected; ");
+        assert_counts_are_right(&mut client);
+    }
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(one(&mut client, "SELECT count(*) FROM service_checks"), server.requests().len().to_string());
+    assert_counts_are_right(&mut client);
+}
+
+#[test]
 fn who_is_in_the_way_of_a_recount_is_named() {
     let (database, mut client) = prepared();
     let mut other = database.connect();
