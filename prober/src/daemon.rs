@@ -167,8 +167,14 @@ impl Daemon {
 
     fn take_turns(&mut self) {
         self.notice_a_standstill();
-        if self.hold.is_some_and(|(_, until)| Instant::now() < until) {
-            return;
+        if let Some((since, until)) = self.hold {
+            if Instant::now() < until {
+                return;
+            }
+            log::warn!(
+                "nothing was heard of other probers for {:?}: turns are taken until it is known which are theirs",
+                until - since
+            );
         }
         self.hold = None;
         while let Some(turn) = self.schedule.take_due(Instant::now()) {

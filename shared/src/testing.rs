@@ -384,6 +384,13 @@ impl Log {
         }
     }
 
+    /// Every line that is there by now.
+    pub fn so_far(&self) -> Vec<String> {
+        let mut lines = self.lines.borrow_mut();
+        lines.extend(self.incoming.try_iter());
+        lines.clone()
+    }
+
     /// Every line, to the end of the program.
     pub fn to_the_end(&self) -> Vec<String> {
         let mut lines = self.lines.borrow_mut();

@@ -1,6 +1,6 @@
 //! `ca_file`: certificates that a service is trusted by instead of the system's, read once when the file is.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use rustls::{
     RootCertStore,
@@ -13,11 +13,20 @@ use shared::written::file;
 /// A system's whole bundle is a quarter of it.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
-/// Reads the certificates of a PEM file; a relative path begins at the folder of the services file.
-pub(super) fn read(entry: &Entry<'_>) -> Result<Arc<Vec<CertificateDer<'static>>>, String> {
+/// What a file holds, or what is wrong with it.
+pub(super) type Certificates = Result<Arc<Vec<CertificateDer<'static>>>, String>;
+
+/// The certificates of a PEM file, shared by all services that name it; a relative path begins at the folder of the
+/// services file.
+pub(super) fn read(entry: &Entry<'_>) -> Certificates {
     let name = entry.string("the path of a PEM file in quotes")?.text;
     let path = entry.reading.folder.join(name);
-    let pem = file::bounded(&path, LONGEST_FILE).map_err(|error| {
+    let mut known = entry.reading.certificates.borrow_mut();
+    known.entry(path).or_insert_with_key(|path| read_file(path)).clone()
+}
+
+fn read_file(path: &Path) -> Certificates {
+    let pem = file::bounded(path, LONGEST_FILE).map_err(|error| {
         format!("can't be read: {error}; a relative path begins at the folder of this file")
     })?;
     certificates(&pem).map(Arc::new)

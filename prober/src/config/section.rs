@@ -1,7 +1,12 @@
 //! The walk over the TOML: sections whose keys are taken out one by one, and the mistakes found on the way.
 //! What a key means is told by those who take it; here is where it stands and how it is quoted.
 
-use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, path::Path};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
 
 use toml::{
     Spanned,
@@ -9,6 +14,7 @@ use toml::{
 };
 
 use super::{
+    authorities::Certificates,
     settings::{Level, Setting},
     variables::{self, Environment, Expanded},
 };
@@ -23,13 +29,22 @@ pub(super) struct Reading<'a> {
     lines: Lines,
     /// The variables that strings may name.
     pub(super) environment: &'a Environment<'a>,
+    /// What the files hold that were read on the way, each once.
+    pub(super) certificates: RefCell<HashMap<PathBuf, Certificates>>,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'a> Reading<'a> {
     /// A file of which nothing was read yet.
     pub(super) fn new(folder: &'a Path, text: &'a str, environment: &'a Environment<'a>) -> Reading<'a> {
-        Reading { folder, text, lines: Lines::of(text), environment, problems: RefCell::default() }
+        Reading {
+            folder,
+            text,
+            lines: Lines::of(text),
+            environment,
+            certificates: RefCell::default(),
+            problems: RefCell::default(),
+        }
     }
 
     /// All mistakes that were found.

@@ -1,7 +1,7 @@
 //! Services files and what is said about them. In `services/`, a line `#~ message` is what is said about the line
 //! above it; a file with such lines is refused with exactly these messages, and one without is accepted.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use prober::{
     config::{self, Problems, Services},
@@ -141,6 +141,17 @@ fn every_key_is_read() {
     assert_eq!(services.retention, Some(Duration::from_secs(91 * 86_400)));
     let canary: Vec<_> = services.canary.iter().map(Url::as_str).collect();
     assert_eq!(canary, ["https://one.example/", "http://two.example:8080/up"]);
+}
+
+/// Ten thousand services with a bundle each would take a gigabyte.
+#[test]
+fn services_that_name_the_same_ca_file_share_what_it_holds() {
+    let services: String = ["one", "two"]
+        .map(|id| service("ca_file = \"ca.pem\"").replace("\"main\"", &format!("{id:?}")))
+        .concat();
+    let targets = accepted(&services).targets;
+    let [one, two] = [0, 1].map(|n: usize| targets[n].authorities.as_ref().unwrap());
+    assert!(Arc::ptr_eq(one, two));
 }
 
 #[test]

@@ -103,6 +103,11 @@ impl Daemon {
         self.log.next_line_with(text)
     }
 
+    /// Every line up to now.
+    pub(crate) fn log_so_far(&self) -> Vec<String> {
+        self.log.so_far()
+    }
+
     /// Every line up to now and to the end of the process, which must have been asked for.
     pub(crate) fn rest_of_log(&self) -> Vec<String> {
         self.log.to_the_end()
