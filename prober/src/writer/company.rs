@@ -108,9 +108,12 @@ impl Company {
         self.has_left = true;
     }
 
-    /// The database can't be reached: this prober goes on as it is.
+    /// The database can't be reached: at a start this prober begins all the same. One that stood still may have lost its
+    /// connection by that alone, and others have its turns: it waits until it is back, or for as long as it would.
     pub(super) fn is_cut_off(&mut self) {
-        self.has_heard();
+        if self.sharing.share().is_none() {
+            self.has_heard();
+        }
     }
 
     /// There is a connection again.

@@ -170,6 +170,11 @@ fn writing_down(asked: &Asked) -> Server {
     })
 }
 
+/// A services file of which each request says who asks.
+fn told_by_whom(server: &Server) -> String {
+    services(server, SERVICES).replace("name =", "headers = { X-Prober = \"${PROBER}\" }\nname =")
+}
+
 /// Pairs of checks of one turn, by two of whom neither was cut off then, with the time since the start.
 fn doubled(asked: &HashMap<String, Vec<(Instant, String)>>, cuts: &[Fault], start: Instant) -> Vec<String> {
     let mut doubled = Vec::new();
@@ -194,12 +199,10 @@ fn whoever_is_killed_frozen_or_cut_off_nothing_is_unchecked_for_long_and_nothing
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
     println!("STATUS_TEST_SEED={seed}");
     let (mut chance, asked) = (Chance(seed), Asked::default());
-    let server = writing_down(&asked);
+    let text = told_by_whom(&writing_down(&asked));
     let cluster = Cluster::start(&[]);
     let name = cluster.empty().name;
     let url = cluster.url(&name, "postgres");
-    let who = "headers = { X-Prober = \"${PROBER}\" }\nname =";
-    let text = services(&server, SERVICES).replace("name =", who);
     let first = Prober::start(&text, "a", &url);
     first.daemon.logged("s11: unknown -> online");
     let mut probers = [first, Prober::start(&text, "b", &url), Prober::start(&text, "c", &url)];
@@ -240,7 +243,10 @@ fn whoever_is_killed_frozen_or_cut_off_nothing_is_unchecked_for_long_and_nothing
         asked.lock().unwrap().values().map(Vec::len).sum::<usize>() > before + 3 * SERVICES
     });
     let ended = Instant::now();
-    probers.iter_mut().for_each(|prober| assert_eq!(prober.daemon.stop().code(), Some(0)));
+    for prober in &mut probers {
+        assert_eq!(prober.daemon.stop().code(), Some(0));
+        println!("{}:\n{}", prober.name, prober.daemon.rest_of_log().join("\n"));
+    }
 
     let asked = asked.lock().unwrap();
     assert_eq!(asked.len(), SERVICES);
@@ -254,4 +260,28 @@ fn whoever_is_killed_frozen_or_cut_off_nothing_is_unchecked_for_long_and_nothing
     let missing = asked.values().map(Vec::len).sum::<usize>() as i64
         - count(&mut cluster.connect(&name), "service_checks");
     assert!((0..=kills * SERVICES as i64).contains(&missing), "{missing}");
+}
+
+/// Its connection died meanwhile: that it can't ask at once is no leave to go on as before.
+#[test]
+fn who_stood_still_and_lost_the_connection_asks_before_it_takes_a_turn() {
+    let asked = Asked::default();
+    let text = told_by_whom(&writing_down(&asked));
+    let cluster = Cluster::start(&[]);
+    let url = cluster.url(&cluster.empty().name, "postgres");
+    let mut first = Prober::start(&text, "a", &url);
+    first.daemon.logged("s11: unknown -> online");
+    let mut second = Prober::start(&text, "b", &url);
+    second.daemon.then_logged("2 probers share the services: ");
+    let start = Instant::now();
+    second.daemon.freeze();
+    second.way.cut();
+    second.way.heal();
+    first.daemon.then_logged("no other prober is there: all 12");
+    second.daemon.thaw();
+    second.daemon.then_logged("Checks go on, ");
+    first.daemon.then_logged("2 probers share the services: ");
+    first.daemon.stop();
+    second.daemon.stop();
+    assert_eq!(doubled(&asked.lock().unwrap(), &[], start), [""; 0]);
 }
