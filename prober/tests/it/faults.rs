@@ -92,20 +92,14 @@ impl Load {
 
     /// Waits until all that was seen up to now is recorded.
     fn is_caught_up_with(&self, client: &mut Client) {
-        let seen = self.total() as i64;
-        eventually("what was measured is recorded", || {
-            // The prober makes the table.
-            let is_there = count(client, "pg_tables WHERE tablename = 'service_checks'") == 1;
-            is_there && count(client, "service_checks") >= seen
-        });
+        let seen = self.total();
+        eventually("what was measured is recorded", || rows(client) >= seen);
     }
 
     /// After the fault: what waited is recorded, the end is in order, and nothing is lost or doubled.
     fn ends_well(&self, mut daemon: Daemon, client: &mut Client) -> Vec<String> {
         let (seen, spoiled) = (self.total(), |log: &[String]| counted(log, SPOILED));
-        eventually("what was measured is recorded", || {
-            count(client, "service_checks") as usize + spoiled(&daemon.log_so_far()) >= seen
-        });
+        eventually("what was measured is recorded", || rows(client) + spoiled(&daemon.log_so_far()) >= seen);
         assert_eq!(daemon.stop().code(), Some(0));
         daemon.logged("everything measured is recorded");
         let log = daemon.rest_of_log();
@@ -125,6 +119,12 @@ impl Load {
             .map(|(n, seen)| recorded.get(&id(n)).map_or(seen, |recorded| recorded.missing_of(seen)))
             .collect()
     }
+}
+
+/// How many checks are recorded; the prober makes the table.
+fn rows(client: &mut Client) -> usize {
+    let is_there = count(client, "pg_tables WHERE tablename = 'service_checks'") == 1;
+    if is_there { count(client, "service_checks") as usize } else { 0 }
 }
 
 /// What is recorded of a service.
