@@ -248,7 +248,9 @@ impl Sharing {
             return Looked::Take(self.settle(here));
         }
         let (from, me) = (self.absent_since.unwrap_or(now.wall + NOTICE), Some(self.me));
-        for service in self.services.iter().filter(|service| owner(service, &members) != me) {
+        // Who was absent may have a substitute for what stays his.
+        let goes = |service: &&String| self.absent_since.is_some() || owner(service, &members) != me;
+        for service in self.services.iter().filter(goes) {
             self.share.let_go(service, from);
         }
         self.share.members.clone_from(&members);
