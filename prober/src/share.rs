@@ -248,9 +248,7 @@ impl Sharing {
             return Looked::Take(self.settle(here));
         }
         let (from, me) = (self.absent_since.unwrap_or(now.wall + NOTICE), Some(self.me));
-        // Who was absent may have a substitute for what stays his.
-        let goes = |service: &&String| self.absent_since.is_some() || owner(service, &members) != me;
-        for service in self.services.iter().filter(goes) {
+        for service in self.services.iter().filter(|service| owner(service, &members) != me) {
             self.share.let_go(service, from);
         }
         self.share.members.clone_from(&members);
@@ -262,6 +260,7 @@ impl Sharing {
     /// Takes what [`Sharing::look`] gave; what is not taken is given by the next look again. A turn that another took
     /// already is told by the newest check of the service; one that has none, as far as anybody knows, is due at once.
     pub fn take(&mut self, gains: Vec<Gain>, newest: &HashMap<String, DateTime<Utc>>) {
+        self.absent_since = None;
         for Gain { service, from, is_certain } in gains {
             let from = match newest.get(&service) {
                 Some(newest) => from.max(*newest + OFF_THE_BEAT),
@@ -296,7 +295,7 @@ impl Sharing {
             return Vec::new();
         }
         let (mut gains, me) = (Vec::new(), Some(self.me));
-        let (is_new, was_absent) = (mem::take(&mut self.is_new), self.absent_since.take().is_some());
+        let (is_new, was_absent) = (mem::take(&mut self.is_new), self.absent_since.is_some());
         (self.goes_by_members, self.is_settled) = (true, true);
         if is_new && here.is_empty() && !self.members.now.is_empty() {
             // Whatever was checked before: at a start all turns are to be taken.
@@ -322,6 +321,9 @@ impl Sharing {
             }
         }
         self.is_settled &= gains.is_empty();
+        if gains.is_empty() {
+            self.absent_since = None;
+        }
         if self.is_settled {
             self.others = here;
         }

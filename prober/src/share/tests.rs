@@ -279,6 +279,27 @@ fn who_has_another_services_file_takes_nothing_and_the_others_all() {
     assert!(!sharing.share().unwrap().takes("main", now.wall + NOTICE));
 }
 
+#[test]
+fn what_was_not_taken_after_an_absence_is_given_again() {
+    let mut sharing = Sharing::new(Uuid::from_u128(1), Utc::now());
+    sharing.load(vec!["main".into()], "mine".into());
+    let start = Clock::now();
+    let look = |sharing: &mut Sharing, passed: u64| {
+        let passed = Duration::from_secs(passed);
+        sharing.look(Vec::new(), true, Clock::new(start.wall + passed, start.monotonic + passed))
+    };
+    assert_eq!((look(&mut sharing, 0), look(&mut sharing, 0)), (Looked::Write, Looked::Take(Vec::new())));
+    let gains = vec![in_doubt("main")];
+    for passed in [11, 12] {
+        assert_eq!(look(&mut sharing, passed), Looked::Take(gains.clone()), "somebody holds the table");
+    }
+    let newest = start.wall + Duration::from_secs(5);
+    sharing.take(gains, &HashMap::from([("main".to_owned(), newest)]));
+    assert_eq!(look(&mut sharing, 13), Looked::Take(Vec::new()));
+    assert!(!sharing.share().unwrap().takes("main", newest));
+    assert!(sharing.share().unwrap().takes("main", newest + OFF_THE_BEAT));
+}
+
 /// After how many seconds, whom, what, and for how many milliseconds. One of four stays well: where all are frozen nobody
 /// checks.
 fn faults(after: std::ops::Range<u64>) -> impl Strategy<Value = Vec<(u64, usize, u8, u64)>> {

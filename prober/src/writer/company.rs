@@ -142,12 +142,16 @@ impl Company {
             let Some(agrees) = self.settle_file(client, joins)? else { continue };
             let was_settled = self.sharing.is_settled();
             match self.sharing.look(here, agrees, now) {
+                // What is let go, the daemon is told; what it may take after a standstill is not known yet.
                 Looked::Write => self.tell(),
                 Looked::Take(gains) => {
                     let is_news = !was_settled || !gains.is_empty() || !self.sharing.is_settled();
-                    self.take(client, gains)?;
+                    if !self.take(client, gains)? {
+                        return Ok(SOON);
+                    }
                     if is_news {
                         self.tell();
+                        self.say();
                     }
                     self.has_heard();
                     return Ok(if self.sharing.is_settled() { EVERY } else { SOON });
@@ -157,18 +161,18 @@ impl Company {
         Ok(SOON)
     }
 
-    /// Where somebody holds the table it waits for the next look.
-    fn take(&mut self, client: &mut Client, gains: Vec<Gain>) -> Result<(), Error> {
+    /// `false` where somebody holds the table: it waits for the next look.
+    fn take(&mut self, client: &mut Client, gains: Vec<Gain>) -> Result<bool, Error> {
         if gains.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let services: Vec<&str> = gains.iter().map(|gain| gain.service.as_str()).collect();
         match sharing::newest_checks(client, &services) {
             Ok(newest) => self.sharing.take(gains, &newest),
-            Err(error) if is_held_up(&error) => {}
+            Err(error) if is_held_up(&error) => return Ok(false),
             Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Puts our file in force where it is to be; gives whether it is. `None` where another prober was quicker: look again.
@@ -229,8 +233,7 @@ impl Company {
         if self.news.share.as_deref() != Some(share) {
             self.news.share = Some(Arc::new(share.clone()));
         }
-        self.has_heard();
-        self.say();
+        self.told.send_replace(self.news.clone());
     }
 
     fn has_heard(&mut self) {

@@ -262,26 +262,44 @@ fn whoever_is_killed_frozen_or_cut_off_nothing_is_unchecked_for_long_and_nothing
     assert!((0..=kills * SERVICES as i64).contains(&missing), "{missing}");
 }
 
-/// Its connection died meanwhile: that it can't ask at once is no leave to go on as before.
-#[test]
-fn who_stood_still_and_lost_the_connection_asks_before_it_takes_a_turn() {
+/// One of three is frozen until the others have taken over, and thawed a moment after they took a turn of all.
+fn no_turn_is_taken_again_by_one_that_was_frozen(meanwhile: impl FnOnce(&mut [Prober; 3]), left: &str) {
     let asked = Asked::default();
     let text = told_by_whom(&writing_down(&asked));
     let cluster = Cluster::start(&[]);
     let url = cluster.url(&cluster.empty().name, "postgres");
-    let mut first = Prober::start(&text, "a", &url);
+    let first = Prober::start(&text, "a", &url);
     first.daemon.logged("s11: unknown -> online");
-    let mut second = Prober::start(&text, "b", &url);
-    second.daemon.then_logged("2 probers share the services: ");
+    let mut probers = [first, Prober::start(&text, "b", &url), Prober::start(&text, "c", &url)];
+    for prober in &probers {
+        prober.daemon.then_logged("3 probers share the services: ");
+    }
     let start = Instant::now();
-    second.daemon.freeze();
-    second.way.cut();
-    second.way.heal();
-    first.daemon.then_logged("no other prober is there: all 12");
-    second.daemon.thaw();
-    second.daemon.then_logged("Checks go on, ");
-    first.daemon.then_logged("2 probers share the services: ");
-    first.daemon.stop();
-    second.daemon.stop();
+    probers[2].daemon.freeze();
+    meanwhile(&mut probers);
+    probers[0].daemon.then_logged(left);
+    let turns = || asked.lock().unwrap().values().map(Vec::len).min().unwrap();
+    let before = turns();
+    eventually("the others take its turns", || turns() >= before + 2);
+    probers[2].daemon.thaw();
+    probers[0].daemon.then_logged(" probers share the services: ");
+    drop(probers);
     assert_eq!(doubled(&asked.lock().unwrap(), &[], start), [""; 0]);
+}
+
+/// That it can't ask at once is no leave to go on as before.
+#[test]
+fn who_stood_still_and_lost_the_connection_asks_before_it_takes_a_turn() {
+    let cut = |probers: &mut [Prober; 3]| {
+        probers[2].way.cut();
+        probers[2].way.heal();
+    };
+    no_turn_is_taken_again_by_one_that_was_frozen(cut, "2 probers share the services: ");
+}
+
+/// What is its own by the members that are left was somebody's all the same.
+#[test]
+fn who_stood_still_while_another_died_asks_before_it_takes_a_turn() {
+    let kill = |probers: &mut [Prober; 3]| probers[1].daemon.kill();
+    no_turn_is_taken_again_by_one_that_was_frozen(kill, "no other prober is there: all 12");
 }
