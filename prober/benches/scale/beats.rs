@@ -73,8 +73,13 @@ pub(crate) fn show(table: &mut Table, what: &str, (kept, said): (&Kept, &Said), 
     for (share, name, aim) in [(0.5, "p50", "-"), (0.99, "p99", late[0]), (0.999, "p99.9", late[1])] {
         table.add(&format!("{what}: late at {name}"), aim, format!("{:.1} ms", quantile(&kept.late, share)));
     }
-    let (most, at_first) = (quantile(&kept.late, 1.0), quantile(&kept.late_at_first, 1.0));
-    println!("  late at the most: {most:.1} ms, at the first turn {at_first:.1} ms");
+    let at = |share| quantile(&kept.later, share);
+    println!(
+        "  after the first turn of each: {:.1} / {:.1} / {:.1} ms at p99 / p99.9 / the most",
+        at(0.99),
+        at(0.999),
+        at(1.0)
+    );
 }
 
 fn show_weight(table: &mut Table, what: &str, weight: Weight, aim: &str) {

@@ -1,5 +1,5 @@
 //! As many checks as it can make, beside wrk, which sends the same requests to the same server: pairs of both in turn.
-//! As many services are due each second as wrk makes requests, so something waits all the time.
+//! A quarter more services are due each second than wrk makes requests, so every place is taken all the time.
 
 use std::{
     io::Write as _,
@@ -28,7 +28,7 @@ const HEAD: &str = "wrk.method = 'HEAD'; wrk.headers['Connection'] = 'close'";
 
 pub(crate) fn measure(table: &mut Table) {
     let nginx = Nginx::start();
-    let services = ask(&nginx).0 as usize;
+    let services = (ask(&nginx).0 * 1.25) as usize;
     let (mut cost, mut their_cost, mut resident) = (Vec::new(), Vec::new(), 0.0);
     let ours = || {
         let (per_second, check_us, mib) = check(&nginx, services);

@@ -32,11 +32,10 @@ pub(crate) struct Kept {
     pub(crate) due: usize,
     pub(crate) missed: usize,
     pub(crate) doubled: usize,
-    /// By how many milliseconds each was late, sorted; without the first of each service, which waits until it is known
-    /// what other probers do.
+    /// By how many milliseconds each was late, sorted.
     pub(crate) late: Vec<f64>,
-    /// By how many the first ones were.
-    pub(crate) late_at_first: Vec<f64>,
+    /// The same without the first of each service, which waits until it is known what other probers do.
+    pub(crate) later: Vec<f64>,
 }
 
 impl Seen {
@@ -87,7 +86,7 @@ impl Seen {
             .enumerate()
             .flat_map(|(service, visits)| visits.iter().map(move |visit| off(since(visit, service, begin))))
             .fold(0.0, f64::min);
-        let mut kept = Kept { due: 0, missed: 0, doubled: 0, late: Vec::new(), late_at_first: Vec::new() };
+        let mut kept = Kept { due: 0, missed: 0, doubled: 0, late: Vec::new(), later: Vec::new() };
         for service in services {
             let lasted = (end - begin).as_secs_f64() - (phases[service] - origin).as_secs_f64() - 1.0;
             let due = (lasted / interval).ceil().max(0.0) as usize;
@@ -97,8 +96,9 @@ impl Seen {
                 let number = (passed / interval) as usize;
                 if let Some(times) = turns.get_mut(number) {
                     *times += 1;
-                    let late = if number == 0 { &mut kept.late_at_first } else { &mut kept.late };
-                    late.push(passed % interval * 1e3);
+                    let late = passed % interval * 1e3;
+                    kept.late.push(late);
+                    kept.later.extend((number > 0).then_some(late));
                 }
             }
             kept.due += due;
@@ -106,7 +106,7 @@ impl Seen {
             kept.doubled += turns.iter().filter(|times| **times > 1).count();
         }
         kept.late.sort_by(f64::total_cmp);
-        kept.late_at_first.sort_by(f64::total_cmp);
+        kept.later.sort_by(f64::total_cmp);
         kept
     }
 }
