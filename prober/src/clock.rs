@@ -32,6 +32,13 @@ impl Clock {
         at.trunc_subsecs(6)
     }
 
+    /// The instant of a time of the wall clock; `None` where the monotonic one can't tell it.
+    pub fn instant(&self, at: DateTime<Utc>) -> Option<Instant> {
+        let ahead = (at - self.wall).to_std().unwrap_or_default();
+        let ago = (self.wall - at).to_std().unwrap_or_default();
+        self.monotonic.checked_add(ahead)?.checked_sub(ago)
+    }
+
     /// The time that passed until then, by whichever clock saw more of it: the monotonic one stands still while the machine
     /// sleeps.
     pub fn passed_until(&self, now: Clock) -> Duration {
@@ -58,6 +65,9 @@ mod tests {
         let minute = Duration::from_secs(60);
         assert_eq!(clock.at(clock.monotonic + minute), clock.wall + minute);
         assert_eq!(clock.at(clock.monotonic - minute), clock.wall - minute);
+        for at in [clock.monotonic + minute, clock.monotonic, clock.monotonic - minute] {
+            assert_eq!(clock.instant(clock.at(at)), Some(at));
+        }
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Daemon {
         }
         self.hold = None;
         while let Some(turn) = self.schedule.take_due(Instant::now()) {
-            if !takes(self.share.as_deref(), &turn.id, turn.due_at) {
+            if !takes(self.share.as_deref(), &turn.id, turn.due) {
                 continue;
             }
             self.uncounted.skipped += turn.skipped;
@@ -230,7 +230,7 @@ impl Daemon {
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &after)) {
             return;
         }
-        let now = Utc::now();
+        let now = Instant::now();
         for target in self.targets.clone() {
             let id = target.id.as_str();
             let Some(last) = self.schedule.last_turn(id) else { continue };
@@ -253,7 +253,7 @@ impl Daemon {
     fn leave(&mut self) {
         self.take_turns();
         if let Some(writer) = &self.writer {
-            writer.leave(self.clock.at(Instant::now()));
+            writer.leave(Utc::now());
         }
     }
 
@@ -434,7 +434,7 @@ async fn came(news: &mut Option<watch::Receiver<News>>) {
 }
 
 /// Without a share all turns are ours.
-fn takes(share: Option<&Share>, id: &str, due: DateTime<Utc>) -> bool {
+fn takes(share: Option<&Share>, id: &str, due: Instant) -> bool {
     share.is_none_or(|share| share.takes(id, due))
 }
 

@@ -38,8 +38,6 @@ pub struct Turn {
     pub id: Arc<str>,
     /// When it was due.
     pub due: Instant,
-    /// The same as it is told.
-    pub due_at: DateTime<Utc>,
     /// Earlier turns of the service that went by without being taken: the prober was suspended or overloaded.
     pub skipped: u64,
 }
@@ -94,9 +92,10 @@ impl Schedule {
         self.beats.get(id).map(|beat| beat.next_at)
     }
 
-    /// The turn before that, if there was one.
-    pub fn last_turn(&self, id: &str) -> Option<DateTime<Utc>> {
-        self.beats.get(id).filter(|beat| beat.has_begun).map(|beat| beat.next_at - beat.interval)
+    /// When the turn before that was due, if there was one.
+    pub fn last_turn(&self, id: &str) -> Option<Instant> {
+        let beat = self.beats.get(id).filter(|beat| beat.has_begun)?;
+        beat.next.checked_sub(beat.interval)
     }
 
     /// Takes the earliest turn that is due at `now` and puts the service's next one on the schedule.
@@ -111,10 +110,10 @@ impl Schedule {
         let skipped = whole_intervals(now - due, beat.interval);
         let passed = multiply(beat.interval, skipped);
         due += passed;
-        let due_at = beat.next_at + passed;
-        *beat = Beat { next: due + beat.interval, next_at: due_at + beat.interval, has_begun: true, ..*beat };
+        let next_at = beat.next_at + passed + beat.interval;
+        *beat = Beat { next: due + beat.interval, next_at, has_begun: true, ..*beat };
         *next = beat.next;
-        Some(Turn { id: Arc::clone(id), due, due_at, skipped })
+        Some(Turn { id: Arc::clone(id), due, skipped })
     }
 }
 
@@ -220,11 +219,11 @@ mod tests {
         let beats = HashMap::from([("0".to_owned(), start.wall - ms(3_600_000 - 300))]);
         schedule.adopt(&beats, later(start, 100));
         assert_eq!(schedule.next_turn("0"), Some(start.wall + ms(300)));
-        assert_eq!(schedule.last_turn("0"), Some(start.wall - ms(700)));
+        assert_eq!(schedule.last_turn("0"), Some(now - ms(700)));
         assert_eq!(schedule.next_turn("1"), Some(start.wall + ms(20)), "it knows no beat of this one");
         let turns: Vec<_> = std::iter::from_fn(|| schedule.take_due(now + ms(1400))).collect();
-        let turns: Vec<_> = turns.iter().map(|turn| (&*turn.id, turn.due_at, turn.skipped)).collect();
-        assert_eq!(turns, [("1", start.wall + ms(20), 0), ("0", start.wall + ms(1300), 1)]);
+        let turns: Vec<_> = turns.iter().map(|turn| (&*turn.id, turn.due, turn.skipped)).collect();
+        assert_eq!(turns, [("1", now + ms(20), 0), ("0", now + ms(1300), 1)]);
     }
 
     #[test]
@@ -233,9 +232,9 @@ mod tests {
         let mut schedule = schedule(&[1000], start);
         let set = Clock::new(start.wall + ms(7_200_400), start.monotonic + ms(400));
         schedule.tell_by(set);
-        assert_eq!(schedule.next_due(), Some(start.monotonic));
-        let turn = schedule.take_due(start.monotonic + ms(400)).unwrap();
-        assert_eq!((turn.due, turn.due_at), (start.monotonic, start.wall + ms(7_200_000)));
+        assert_eq!(schedule.next_turn("0"), Some(start.wall + ms(7_200_000)));
+        assert_eq!(schedule.take_due(start.monotonic + ms(400)).unwrap().due, start.monotonic);
+        assert_eq!(schedule.next_turn("0"), Some(start.wall + ms(7_201_000)));
     }
 
     proptest! {
@@ -254,8 +253,8 @@ mod tests {
                 while let Some(turn) = schedule.take_due(now) {
                     let n: usize = turn.id.parse().unwrap();
                     taken[n] += 1 + turn.skipped;
-                    prop_assert_eq!(turn.due_at, firsts[n] + ms(intervals[n] * (taken[n] - 1)));
-                    prop_assert_eq!(turn.due_at, start.at(turn.due));
+                    prop_assert_eq!(start.at(turn.due), firsts[n] + ms(intervals[n] * (taken[n] - 1)));
+                    prop_assert_eq!(schedule.next_turn(&turn.id), Some(start.at(turn.due + ms(intervals[n]))));
                 }
             }
             for (n, interval) in intervals.iter().enumerate() {

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use Mark::{First, Last};
 
 /// How often each prober writes and reads.
 pub const EVERY: Duration = Duration::from_secs(5);
@@ -71,7 +72,17 @@ pub struct Share {
     me: Uuid,
     /// By these it goes for services that it did not hear of yet.
     members: Vec<Uuid>,
-    turns: HashMap<String, Range<DateTime<Utc>>>,
+    turns: HashMap<String, Range<Mark>>,
+}
+
+/// Where turns begin or end to be ours. By the monotonic clock: the other one may be set, and what is over stays over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    /// Before all of them.
+    First,
+    At(Instant),
+    /// After all of them.
+    Last,
 }
 
 impl Share {
@@ -81,9 +92,9 @@ impl Share {
     }
 
     /// Whether this prober takes the turn of a service that is due then.
-    pub fn takes(&self, service: &str, due: DateTime<Utc>) -> bool {
+    pub fn takes(&self, service: &str, due: Instant) -> bool {
         match self.turns.get(service) {
-            Some(turns) => turns.contains(&due),
+            Some(turns) => turns.contains(&Mark::At(due)),
             None => owner(service, &self.members) == Some(self.me),
         }
     }
@@ -91,27 +102,24 @@ impl Share {
     /// Whether it goes on with this service.
     pub fn holds(&self, service: &str) -> bool {
         match self.turns.get(service) {
-            Some(turns) => turns.end == LAST,
+            Some(turns) => turns.end == Last,
             None => owner(service, &self.members) == Some(self.me),
         }
     }
 
-    fn take(&mut self, service: &str, from: DateTime<Utc>) {
-        let turns = self.turns.entry(service.into()).or_insert(FIRST..FIRST);
+    fn take(&mut self, service: &str, from: Mark) {
+        let turns = self.turns.entry(service.into()).or_insert(First..First);
         // Those that it still takes of an earlier share go on.
-        let start = if turns.end < LAST && turns.contains(&from) { turns.start } else { from };
-        *turns = start..LAST;
+        let start = if turns.end < Last && turns.contains(&from) { turns.start } else { from };
+        *turns = start..Last;
     }
 
-    fn let_go(&mut self, service: &str, from: DateTime<Utc>) {
-        let held = if self.holds(service) { FIRST..from } else { FIRST..FIRST };
+    fn let_go(&mut self, service: &str, from: Mark) {
+        let held = if self.holds(service) { First..from } else { First..First };
         let turns = self.turns.entry(service.into()).or_insert(held);
         turns.end = turns.end.min(from);
     }
 }
-
-const FIRST: DateTime<Utc> = DateTime::<Utc>::MIN_UTC;
-const LAST: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
 
 /// What a prober knows of the others.
 #[derive(Debug)]
@@ -120,6 +128,8 @@ pub struct Sharing {
     fingerprint: String,
     services: Vec<String>,
     members: Members,
+    /// The same as [`Members::from`].
+    members_from: Mark,
     seen: HashMap<Uuid, Seen>,
     /// Who was here at the last look that was settled.
     others: Vec<Other>,
@@ -157,8 +167,8 @@ pub enum Looked {
 pub struct Gain {
     /// Its id.
     pub service: String,
-    /// The first turn that may not have been taken.
-    pub from: DateTime<Utc>,
+    /// The first turn that may not have been taken; `None` where nobody tells.
+    pub from: Option<DateTime<Utc>>,
     /// Those before are taken, or will be, whatever is recorded.
     is_certain: bool,
 }
@@ -171,6 +181,7 @@ impl Sharing {
             fingerprint: String::new(),
             services: Vec::new(),
             members: Members { now: Vec::new(), from: now, before: Vec::new() },
+            members_from: First,
             seen: HashMap::new(),
             others: Vec::new(),
             share: Share { me, ..Share::default() },
@@ -186,7 +197,7 @@ impl Sharing {
     pub fn load(&mut self, services: Vec<String>, fingerprint: String) {
         let had = mem::take(&mut self.share.turns);
         for service in &services {
-            let new = || if self.share.holds(service) { FIRST..LAST } else { FIRST..FIRST };
+            let new = || if self.share.holds(service) { First..Last } else { First..First };
             let turns = had.get(service).cloned().unwrap_or_else(new);
             self.share.turns.insert(service.clone(), turns);
         }
@@ -248,8 +259,9 @@ impl Sharing {
             return Looked::Take(self.settle(here));
         }
         let (from, me) = (self.absent_since.unwrap_or(now.wall + NOTICE), Some(self.me));
+        self.members_from = mark(from, now);
         for service in self.services.iter().filter(|service| owner(service, &members) != me) {
-            self.share.let_go(service, from);
+            self.share.let_go(service, self.members_from);
         }
         self.share.members.clone_from(&members);
         self.members.change(members, from, mem::take(&mut self.goes_by_members));
@@ -261,13 +273,16 @@ impl Sharing {
     /// already is told by the newest check of the service; one that has none, as far as anybody knows, is due at once.
     pub fn take(&mut self, gains: Vec<Gain>, newest: &HashMap<String, DateTime<Utc>>) {
         self.absent_since = None;
+        let Some(now) = self.looked else { return };
+        // What lies further ahead was told by a clock that was set since.
+        let soon = now.wall + NOTICE;
         for Gain { service, from, is_certain } in gains {
-            let from = match newest.get(&service) {
-                Some(newest) => from.max(*newest + OFF_THE_BEAT),
-                None if is_certain => from,
-                None => FIRST,
+            let (from, newest) = (from.map(|from| from.min(soon)), newest.get(&service));
+            let from = match newest.filter(|newest| **newest <= soon) {
+                Some(newest) => from.max(Some(*newest + OFF_THE_BEAT)),
+                None => from.filter(|_| is_certain),
             };
-            self.share.take(&service, from);
+            self.share.take(&service, from.map_or(First, |from| mark(from, now)));
         }
     }
 
@@ -299,7 +314,7 @@ impl Sharing {
         (self.goes_by_members, self.is_settled) = (true, true);
         if is_new && here.is_empty() && !self.members.now.is_empty() {
             // Whatever was checked before: at a start all turns are to be taken.
-            self.services.iter().for_each(|service| self.share.take(service, FIRST));
+            self.services.iter().for_each(|service| self.share.take(service, First));
             return gains;
         }
         for service in &self.services {
@@ -309,7 +324,7 @@ impl Sharing {
                 (held, true) if here.iter().any(claims) => {
                     // It came back to find a substitute, who takes all since; or it waits for another to let go.
                     if held {
-                        self.share.let_go(service, FIRST);
+                        self.share.let_go(service, First);
                     }
                     self.is_settled = false;
                 }
@@ -317,7 +332,7 @@ impl Sharing {
                     gains.push(self.let_go(service, &here).unwrap_or_else(|| in_doubt(service)));
                 }
                 (_, true) => {}
-                (_, false) => self.share.let_go(service, self.members.from),
+                (_, false) => self.share.let_go(service, self.members_from),
             }
         }
         self.is_settled &= gains.is_empty();
@@ -339,7 +354,7 @@ impl Sharing {
         };
         let other = here.iter().filter(had).max_by_key(|other| other.members.from)?;
         let is_certain = other.fingerprint.as_ref() == Some(&self.fingerprint);
-        Some(Gain { service: service.into(), from: other.members.from, is_certain })
+        Some(Gain { service: service.into(), from: Some(other.members.from), is_certain })
     }
 }
 
@@ -352,7 +367,11 @@ impl Other {
 
 /// What was recorded tells which of its turns were taken.
 fn in_doubt(service: &str) -> Gain {
-    Gain { service: service.into(), from: FIRST, is_certain: false }
+    Gain { service: service.into(), from: None, is_certain: false }
+}
+
+fn mark(at: DateTime<Utc>, now: Clock) -> Mark {
+    now.instant(at).map_or(First, Mark::At)
 }
 
 /// All but how fresh it is.

@@ -92,6 +92,10 @@ impl World {
         self.start.wall + Duration::from_millis(ms)
     }
 
+    fn instant(&self, ms: u64) -> Instant {
+        self.start.monotonic + Duration::from_millis(ms)
+    }
+
     fn step(&mut self) {
         self.now += TICK_MS;
         for n in 0..self.probers.len() {
@@ -169,7 +173,7 @@ impl World {
         for n in 0..24 {
             let id = n.to_string();
             let Some(due) = prober.last.get(&id).copied() else { continue };
-            let at = self.at(due);
+            let at = self.instant(due);
             if !before.takes(&id, at) && share.takes(&id, at) {
                 self.take(prober, &id, due);
             }
@@ -188,7 +192,7 @@ impl World {
             }
             let me = prober.sharing.me;
             let share = prober.share.clone().unwrap_or_else(|| Share::of_all(me));
-            if share.takes(&id, self.at(due)) {
+            if share.takes(&id, self.instant(due)) {
                 self.take(prober, &id, due);
             }
         }
@@ -272,11 +276,11 @@ fn who_has_another_services_file_takes_nothing_and_the_others_all() {
     assert_eq!(sharing.look(Vec::new(), true, now), Looked::Write);
     assert_eq!(sharing.share(), None, "what is taken meanwhile would be taken twice");
     assert_eq!(sharing.look(Vec::new(), true, now), Looked::Take(Vec::new()));
-    assert!(sharing.share().unwrap().takes("main", now.wall));
+    assert!(sharing.share().unwrap().takes("main", now.monotonic));
     assert_eq!(sharing.look(Vec::new(), false, now), Looked::Write);
     assert!(sharing.members().now.is_empty());
-    assert!(sharing.share().unwrap().takes("main", now.wall), "what is due this moment");
-    assert!(!sharing.share().unwrap().takes("main", now.wall + NOTICE));
+    assert!(sharing.share().unwrap().takes("main", now.monotonic), "what is due this moment");
+    assert!(!sharing.share().unwrap().takes("main", now.monotonic + Duration::from_secs(1)));
 }
 
 #[test]
@@ -296,8 +300,51 @@ fn what_was_not_taken_after_an_absence_is_given_again() {
     let newest = start.wall + Duration::from_secs(5);
     sharing.take(gains, &HashMap::from([("main".to_owned(), newest)]));
     assert_eq!(look(&mut sharing, 13), Looked::Take(Vec::new()));
+    let newest = start.monotonic + Duration::from_secs(5);
     assert!(!sharing.share().unwrap().takes("main", newest));
-    assert!(sharing.share().unwrap().takes("main", newest + OFF_THE_BEAT));
+    assert!(sharing.share().unwrap().takes("main", newest + Duration::from_millis(500)));
+}
+
+/// The clock of one alone is set forth, which looks like an absence, and back.
+#[test]
+fn however_the_clock_is_set_turns_are_taken() {
+    let mut sharing = Sharing::new(Uuid::from_u128(1), Utc::now());
+    sharing.load(vec!["main".into()], "mine".into());
+    let start = Clock::now();
+    let (mut wall, mut newest) = (TimeDelta::zero(), start.wall);
+    for passed in (0..2_000).step_by(5) {
+        let passed = Duration::from_secs(passed);
+        match passed.as_secs() % 20 {
+            10 => wall = TimeDelta::hours(2),
+            0 => wall = TimeDelta::hours(-1),
+            _ => {}
+        }
+        let now = Clock::new(start.wall + wall + passed, start.monotonic + passed);
+        while let Looked::Write = sharing.look(Vec::new(), true, now) {}
+        if let Looked::Take(gains) = sharing.look(Vec::new(), true, now) {
+            sharing.take(gains, &HashMap::from([("main".to_owned(), newest)]));
+        }
+        let due = now.monotonic + Duration::from_secs(1);
+        assert!(sharing.share().unwrap().takes("main", due), "{passed:?}");
+        newest = newest.max(now.wall + TimeDelta::seconds(1));
+    }
+}
+
+/// The clock of who had the service before was ahead, or is.
+#[test]
+fn what_a_wrong_clock_told_keeps_no_turn_from_being_taken() {
+    let mut sharing = Sharing::new(Uuid::from_u128(1), Utc::now());
+    sharing.load(vec!["main".into()], "mine".into());
+    let now = Clock::now();
+    assert_eq!(sharing.look(Vec::new(), true, now), Looked::Write);
+    let ahead = now.wall + TimeDelta::hours(2);
+    for (from, newest) in [(None, Some(ahead)), (Some(ahead), None), (Some(ahead), Some(ahead))] {
+        let gain = Gain { service: "main".into(), from, is_certain: from.is_some() };
+        let newest = newest.map(|newest| ("main".to_owned(), newest)).into_iter().collect();
+        sharing.share.let_go("main", First);
+        sharing.take(vec![gain], &newest);
+        assert!(sharing.share.takes("main", now.monotonic + Duration::from_secs(1)), "{from:?} {newest:?}");
+    }
 }
 
 /// After how many seconds, whom, what, and for how many milliseconds. One of four stays well: where all are frozen nobody

@@ -31,7 +31,8 @@ fn a_clock_that_is_set_forth_and_back_moves_no_beat_and_loses_nothing() {
     let daemon = Daemon::start(command);
     load.goes_on(1);
     load.is_caught_up_with(&mut client);
-    for _ in 0..times() {
+    // The second time it is set forth, what was told before lies ahead of the time in between.
+    for _ in 0..times().max(2) {
         for hours in [2, -1] {
             fs::write(&clock, format!("{hours:+}h")).unwrap();
             eventually("beats are told by the new clock", || is_off_by(hours, "beat", &mut client));
@@ -44,7 +45,8 @@ fn a_clock_that_is_set_forth_and_back_moves_no_beat_and_loses_nothing() {
     let skipped = skipped(&log);
     assert!(
         seen.iter().all(|seen| seen + 2 + skipped >= turns && *seen <= turns + 2),
-        "{turns} turns: {seen:?}"
+        "{turns} turns, {skipped} skipped: {seen:?}\n{}",
+        log.join("\n")
     );
 }
 
