@@ -59,6 +59,15 @@ impl Body {
         Body::compressed(content.into(), LASTING_BROTLI_QUALITY)
     }
 
+    /// Compresses quickly what is sent once.
+    pub fn soon_gone(content: impl Into<Bytes>) -> Body {
+        let content = content.into();
+        let digest = digest(&content);
+        let form = |encoding: Encoding, bytes: Bytes| Form { encoding, bytes, tag: tag(digest, encoding) };
+        let forms = vec![form(Encoding::Gzip, gzip(&content, 1)), form(Encoding::Identity, content.clone())];
+        Body { forms }
+    }
+
     fn compressed(content: Bytes, quality: i32) -> Body {
         let digest = digest(&content);
         let form = |encoding: Encoding, bytes: Bytes| Form { encoding, bytes, tag: tag(digest, encoding) };
@@ -66,7 +75,7 @@ impl Body {
         if content.len() <= MOST_FOR_BROTLI {
             forms.push(form(Encoding::Brotli, brotli(&content, quality)));
         }
-        forms.push(form(Encoding::Gzip, gzip(&content)));
+        forms.push(form(Encoding::Gzip, gzip(&content, GZIP_LEVEL)));
         forms.sort_by_key(|form| form.bytes.len());
         forms.push(form(Encoding::Identity, content));
         Body { forms }
@@ -120,8 +129,8 @@ fn tag(digest: u64, encoding: Encoding) -> HeaderValue {
     HeaderValue::from_str(&text).expect("digits and letters")
 }
 
-fn gzip(content: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
+fn gzip(content: &[u8], level: u32) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
     encoder.write_all(content).and_then(|()| encoder.finish()).expect("memory takes every byte").into()
 }
 

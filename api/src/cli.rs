@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::{
     clients::Trusted,
-    look,
+    look::{self, Origin},
     server::{self, Listen},
     site::Site,
 };
@@ -30,6 +30,10 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT", env = "STATUS_TITLE")]
     title: Option<String>,
 
+    /// Where visitors find this server, like `https://status.example.org`: feeds link there
+    #[arg(long, value_name = "URL", env = "STATUS_ORIGIN")]
+    origin: Option<Origin>,
+
     /// The page file: title, logo, accent, footer, links, and who may embed the page
     /// [default: /etc/status-monitor/page.toml where that exists]
     #[arg(long, value_name = "PATH", env = "STATUS_PAGE")]
@@ -51,11 +55,8 @@ impl Cli {
                 return ExitCode::from(2);
             }
         };
-        match server::run(
-            self.listen.as_ref(),
-            Site::new(self.title, &self.base_path, look),
-            self.trusted_proxies,
-        ) {
+        let site = Site { origin: self.origin, ..Site::new(self.title, &self.base_path, look) };
+        match server::run(self.listen.as_ref(), site, self.trusted_proxies) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 log::error!("{reason}");

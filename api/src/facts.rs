@@ -29,7 +29,7 @@ pub struct Facts {
 /// What the page shows of a service's past beside uptime.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Past {
-    /// The UTC days with checks, by the days since 1970, of the last [`STRIP_DAYS`]: [`DayCounts`].
+    /// The UTC days with checks, by the days since 1970, of the last [`STRIP_DAYS`]: [`ByStatus`].
     pub days: Series<5>,
     /// The quarters of UTC days with checks, by their number since 1970, of the last [`SPARK_QUARTERS`]: [`Quarter`].
     pub quarters: Series<2>,
@@ -70,9 +70,9 @@ impl From<Quarter> for [u64; 2] {
     }
 }
 
-/// The checks of a day by status; the last is all of them, those with a status that nobody knows too.
+/// Checks counted by status; the last is all of them, those with a status that nobody knows too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DayCounts {
+pub struct ByStatus {
     /// Online checks.
     pub online: u64,
     /// Degraded ones.
@@ -85,9 +85,25 @@ pub struct DayCounts {
     pub total: u64,
 }
 
-impl From<[u64; 5]> for DayCounts {
-    fn from([online, degraded, timeout, offline, total]: [u64; 5]) -> DayCounts {
-        DayCounts { online, degraded, timeout, offline, total }
+impl ByStatus {
+    /// Counts these too.
+    pub fn add(&mut self, other: ByStatus) {
+        self.online += other.online;
+        self.degraded += other.degraded;
+        self.timeout += other.timeout;
+        self.offline += other.offline;
+        self.total += other.total;
+    }
+
+    /// Those with a status that nobody knows.
+    pub fn unknown(&self) -> u64 {
+        self.total.saturating_sub(self.online + self.degraded + self.timeout + self.offline)
+    }
+}
+
+impl From<[u64; 5]> for ByStatus {
+    fn from([online, degraded, timeout, offline, total]: [u64; 5]) -> ByStatus {
+        ByStatus { online, degraded, timeout, offline, total }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use postgres::Client;
+use postgres::{Client, Error, Transaction, error::SqlState};
 use shared::{Database, Service, database::explain, retry::Retry, vital};
 use tokio::{sync::oneshot, time::timeout};
 
@@ -41,24 +41,22 @@ pub type Charts = [Chart; 4];
 pub enum Unanswered {
     /// Too many ask.
     Busy,
-    /// The database can't be read, or is too slow.
+    /// The database can't be read.
     Away,
+    /// It would take the database too long.
+    TooLong,
+    /// No prober has prepared the database yet.
+    Empty,
 }
 
 /// Where questions are asked.
 #[derive(Debug)]
 pub struct Inquiries {
-    queue: Option<SyncSender<Inquiry>>,
+    queue: Option<SyncSender<Question>>,
 }
 
-/// What somebody wants to know of a service.
-#[derive(Debug)]
-struct Inquiry {
-    service: Arc<Service>,
-    /// That of the service's checks: what is known as of it is good.
-    revision: i64,
-    answer: oneshot::Sender<Result<Arc<Charts>, Unanswered>>,
-}
+/// What somebody wants to know; dropped where nobody can be told any more.
+type Question = Box<dyn FnOnce(&mut Reader) + Send>;
 
 impl Inquiries {
     /// Where there is no database, nothing has an answer.
@@ -66,14 +64,26 @@ impl Inquiries {
         Inquiries { queue: None }
     }
 
-    /// Starts the thread that answers.
+    /// Starts the thread of this name that answers; `what` it reads, in words for the operator.
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(database: Database) -> io::Result<Inquiries> {
+    pub fn start(database: Database, thread: &'static str, what: &'static str) -> io::Result<Inquiries> {
         let (queue, asked) = sync_channel(MOST_WAITING);
-        vital::start("inquirer", move || Reader::new(database).answer(&asked))?;
+        vital::start(thread, move || Reader::new(database, what).answer(&asked))?;
         Ok(Inquiries { queue: Some(queue) })
+    }
+
+    /// What `look` reads in one transaction, as `draw` makes of it, both on the thread.
+    ///
+    /// # Errors
+    /// Why there is no answer, after three seconds at the latest.
+    pub async fn ask<Seen, Drawn: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Transaction<'_>) -> Result<Seen, Error> + Send + 'static,
+        draw: impl FnOnce(Seen) -> Drawn + Send + 'static,
+    ) -> Result<Drawn, Unanswered> {
+        self.put(|reader| reader.read(PATIENCE, look).map(draw)).await
     }
 
     /// The response times of a service whose checks are at this revision.
@@ -85,9 +95,22 @@ impl Inquiries {
         service: Arc<Service>,
         revision: i64,
     ) -> Result<Arc<Charts>, Unanswered> {
+        self.put(move |reader| reader.charts(&service, revision, Utc::now())).await
+    }
+
+    async fn put<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Reader) -> Result<T, Unanswered> + Send + 'static,
+    ) -> Result<T, Unanswered> {
         let queue = self.queue.as_ref().ok_or(Unanswered::Away)?;
         let (answer, told) = oneshot::channel();
-        queue.try_send(Inquiry { service, revision, answer }).map_err(|refused| match refused {
+        let question = Box::new(move |reader: &mut Reader| {
+            // Who has gone needs no answer, and those who wait behind him get theirs sooner.
+            if !answer.is_closed() {
+                drop(answer.send(question(reader)));
+            }
+        });
+        queue.try_send(question).map_err(|refused| match refused {
             TrySendError::Full(_) => Unanswered::Busy,
             TrySendError::Disconnected(_) => Unanswered::Away,
         })?;
@@ -101,6 +124,7 @@ impl Inquiries {
 /// The thread's own: the connection, and what it read lately.
 struct Reader {
     database: Database,
+    what: &'static str,
     client: Option<Client>,
     retry: Retry,
     /// Not before this is a lost server tried again.
@@ -117,19 +141,22 @@ struct Kept {
 }
 
 impl Reader {
-    fn new(database: Database) -> Reader {
-        Reader { database, client: None, retry: Retry::default(), rests_until: None, kept: HashMap::new() }
+    fn new(database: Database, what: &'static str) -> Reader {
+        Reader {
+            database,
+            what,
+            client: None,
+            retry: Retry::default(),
+            rests_until: None,
+            kept: HashMap::new(),
+        }
     }
 
     /// Answers until nobody can ask any more.
-    fn answer(mut self, asked: &Receiver<Inquiry>) {
+    fn answer(mut self, asked: &Receiver<Question>) {
         loop {
             match asked.recv_timeout(IDLE) {
-                // Who has gone needs no answer, and those who wait behind him get theirs sooner.
-                Ok(Inquiry { answer, .. }) if answer.is_closed() => {}
-                Ok(Inquiry { service, revision, answer }) => {
-                    drop(answer.send(self.charts(&service, revision, Utc::now())));
-                }
+                Ok(question) => question(&mut self),
                 Err(RecvTimeoutError::Timeout) => self.client = None,
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -147,34 +174,52 @@ impl Reader {
         if let Some(kept) = self.kept.get(&service.id).filter(good) {
             return Ok(Arc::clone(&kept.charts));
         }
+        let since = Period::Quarter.begin(hour);
+        // Who asked may have gone by then; who asks next has it at once.
+        let hours = self.read(store::STATEMENT_TAKES, |transaction| {
+            store::hours::hours(transaction, &service.id, &(since..hour + 1), now)
+        })?;
+        let charts = Arc::new(Period::ALL.map(|period| Chart::of(&hours, period, hour, service.interval)));
+        if self.kept.len() >= MOST_KEPT {
+            self.kept.clear();
+        }
+        let kept = Kept { service: Arc::clone(service), revision, hour, charts: Arc::clone(&charts) };
+        self.kept.insert(service.id.clone(), kept);
+        Ok(charts)
+    }
+
+    fn read<T>(
+        &mut self,
+        longest: Duration,
+        look: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<T, Unanswered> {
         if self.rests_until.is_some_and(|until| Instant::now() < until) {
             return Err(Unanswered::Away);
         }
-        match self.read(service, now) {
-            Ok(charts) => {
+        let reason = match self.try_to_read(longest, look) {
+            Ok(seen) => {
                 self.rests_until = None;
                 if self.retry.recovered() {
-                    log::info!("database: charts are read again");
+                    log::info!("database: {} can be read again", self.what);
                 }
-                if self.kept.len() >= MOST_KEPT {
-                    self.kept.clear();
-                }
-                let kept = Kept { service: Arc::clone(service), revision, hour, charts: Arc::clone(&charts) };
-                self.kept.insert(service.id.clone(), kept);
-                Ok(charts)
+                return seen;
             }
-            Err(reason) => {
-                self.client = None;
-                self.rests_until = Some(Instant::now() + self.retry.pause());
-                if self.retry.is_news(&reason) {
-                    log::warn!("database: charts can't be read: {reason}. Pages are served without them");
-                }
-                Err(Unanswered::Away)
-            }
+            Err(reason) => reason,
+        };
+        self.client = None;
+        self.rests_until = Some(Instant::now() + self.retry.pause());
+        if self.retry.is_news(&reason) {
+            log::warn!("database: {} can't be read: {reason}", self.what);
         }
+        Err(Unanswered::Away)
     }
 
-    fn read(&mut self, service: &Service, now: DateTime<Utc>) -> Result<Arc<Charts>, String> {
+    /// What is seen, or why the server can't be asked just now.
+    fn try_to_read<T>(
+        &mut self,
+        longest: Duration,
+        look: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<Result<T, Unanswered>, String> {
         let lost = |client: &mut Client| client.is_valid(SIGN_OF_LIFE).is_err();
         if self.client.as_mut().is_some_and(lost) {
             self.client = None;
@@ -183,13 +228,14 @@ impl Reader {
             Some(client) => client,
             none => none.insert(self.database.connect()?),
         };
-        let hour = hour_of(now);
-        let since = Period::Quarter.begin(hour);
-        let hours = store::read(client, |transaction| {
-            store::find_tables(transaction)?;
-            store::hours::hours(transaction, &service.id, since, now)
+        let seen = store::read_within(client, longest, |transaction| {
+            if store::find_tables(transaction)? { look(transaction).map(Some) } else { Ok(None) }
         });
-        let hours = hours.map_err(|error| explain(&error))?;
-        Ok(Arc::new(Period::ALL.map(|period| Chart::of(&hours, period, hour, service.interval))))
+        match seen {
+            Ok(seen) => Ok(seen.ok_or(Unanswered::Empty)),
+            // The connection is good, and others may have their answers.
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => Ok(Err(Unanswered::TooLong)),
+            Err(error) => Err(explain(&error)),
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     snapshot::{Overall, ServiceState, Snapshot, Source},
@@ -31,6 +32,23 @@ pub fn change(snapshot: &Snapshot, before: &Snapshot) -> Vec<u8> {
     serde_json::to_vec(&Change { complete, answer }).expect("strings and numbers always serialise")
 }
 
+/// The answer of `/api/services` in UTF-8.
+pub fn services(snapshot: &Snapshot) -> Vec<u8> {
+    let services = snapshot.services.iter().map(Service::of).collect();
+    let answer = Services { as_of: instant(snapshot.as_of), source: source(&snapshot.source), services };
+    serde_json::to_vec(&answer).expect("strings and numbers always serialise")
+}
+
+/// The answer of `/api/services/{id}` in UTF-8; `None` where there is no such service.
+pub fn service(snapshot: &Snapshot, id: &str) -> Option<Vec<u8>> {
+    let answer = OneService {
+        as_of: instant(snapshot.as_of),
+        source: source(&snapshot.source),
+        service: Service::of(snapshot.service(id)?),
+    };
+    Some(serde_json::to_vec(&answer).expect("strings and numbers always serialise"))
+}
+
 /// An instant as everywhere in the JSON and the page: RFC 3339 in UTC with milliseconds.
 pub fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
@@ -49,48 +67,142 @@ struct Change<'a> {
     answer: Answer<'a>,
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
+/// How all services stand.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Overview)]
+pub struct Answer<'a> {
+    /// The newest check of the services shown.
+    #[schema(format = DateTime)]
     last_check: Option<String>,
+    /// The earliest turn still to come; null while the monitor is silent.
+    #[schema(format = DateTime)]
     next_check: Option<String>,
+    /// The instant that the figures hold for.
+    #[schema(format = DateTime)]
     as_of: String,
-    /// Ours: `operational`, `partial`, `major` or `unknown`.
+    /// The one word over all services.
+    #[schema(value_type = OverallWord)]
     overall: &'static str,
-    /// Ours: `live`, `silent`, `empty`, `away`, `never_read` or `unconfigured`.
+    /// What stands behind the figures.
+    #[schema(value_type = SourceWord)]
     source: &'static str,
-    /// Ours: the newest heartbeat of a silent monitor.
+    /// The newest heartbeat of a silent monitor.
+    #[schema(format = DateTime)]
     silent_since: Option<String>,
+    /// In the order of the page.
     services: Vec<Service<'a>>,
 }
 
-#[derive(Serialize)]
-struct Service<'a> {
+/// All services, as `/api/status` has them.
+#[derive(Serialize, ToSchema)]
+pub struct Services<'a> {
+    /// The instant that the figures hold for.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// What stands behind the figures.
+    #[schema(value_type = SourceWord)]
+    source: &'static str,
+    /// In the order of the page.
+    services: Vec<Service<'a>>,
+}
+
+/// A service, as `/api/status` has it.
+#[derive(Serialize, ToSchema)]
+pub struct OneService<'a> {
+    /// The instant that the figures hold for.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// What stands behind the figures.
+    #[schema(value_type = SourceWord)]
+    source: &'static str,
+    #[serde(flatten)]
+    service: Service<'a>,
+}
+
+/// The one word over all services: `operational` where each is online; `major` where half of them or more are offline;
+/// `partial` where any is offline, degraded or timed out; else `unknown`.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "it describes what the function `overall` writes")]
+pub enum OverallWord {
+    /// Every service is online.
+    Operational,
+    /// Any is offline, degraded or timed out.
+    Partial,
+    /// Half of them or more are offline.
+    Major,
+    /// There is none, or not enough is known.
+    Unknown,
+}
+
+/// What stands behind the figures: a monitor that is alive (`live`) or left no sign of life for a minute (`silent`); a
+/// database that no prober has prepared (`empty`), that was not read for ten seconds (`away`) or never since the start
+/// (`never_read`), or none at all (`unconfigured`).
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "it describes what the function `source` writes")]
+pub enum SourceWord {
+    /// The database is read and the monitor is alive.
+    Live,
+    /// No prober left a sign of life for a minute.
+    Silent,
+    /// No prober has prepared the database yet.
+    Empty,
+    /// The database was not read for ten seconds.
+    Away,
+    /// It was not read since the start.
+    NeverRead,
+    /// There is none.
+    Unconfigured,
+}
+
+/// How a service stands.
+#[derive(Serialize, ToSchema)]
+pub struct Service<'a> {
+    /// 1 to 50 letters, digits, dots, underscores and hyphens.
     id: &'a str,
+    /// What people call it.
     name: &'a str,
+    /// Where people find it.
     url: Option<&'a str>,
+    /// What its newest check found; `unknown` where none is recent enough.
+    #[schema(value_type = shared::Status)]
     status: &'static str,
+    /// Milliseconds of the newest check.
     response_time: Option<i32>,
+    /// The HTTP status of the newest check.
     status_code: Option<i32>,
+    /// The newest check that was online.
+    #[schema(format = DateTime)]
     last_online: Option<String>,
+    /// Percentages of online checks over windows that end at `as_of`.
     uptime: Uptime,
+    /// All checks ever.
     total_checks: u64,
+    /// Whether the newest check is too old to say anything.
     stale: bool,
-    /// Ours: the heading it stands under.
+    /// The heading it stands under.
     group: Option<&'a str>,
-    /// Ours: when the newest check began.
+    /// When the newest check began.
+    #[schema(format = DateTime)]
     last_check: Option<String>,
     /// The newest check's word, stale or not.
+    #[schema(value_type = Option<shared::Status>)]
     last_status: Option<&'static str>,
-    /// Ours: the newest check's class of failure.
+    /// The newest check's class of failure.
+    #[schema(value_type = Option<shared::Failure>)]
     failure: Option<&'static str>,
-    /// Ours: the same in words for people.
+    /// The same in words for people.
     reason: Option<String>,
-    /// Ours: seconds from one check to the next.
+    /// Seconds from one check to the next.
     interval: f64,
 }
 
-#[derive(Serialize)]
-struct Uptime {
+/// Percentages of online checks, cut (not rounded) to three decimals; null where a window holds no check, and while the
+/// first check is younger than the window.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Windows)]
+pub struct Uptime {
     #[serde(rename = "24h")]
     day: Option<f64>,
     #[serde(rename = "7d")]

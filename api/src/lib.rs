@@ -18,13 +18,17 @@
 //! [`watchdog`] tells systemd whether all this advances.
 
 pub mod accept;
+pub mod answers;
 pub mod assets;
+pub mod badge;
 pub mod body;
 pub mod cli;
 pub mod clients;
 pub mod connection;
+pub mod cursor;
 pub mod events;
 pub mod facts;
+pub mod feed;
 pub mod inquiries;
 pub mod json;
 pub mod limits;
@@ -32,7 +36,9 @@ pub mod look;
 pub mod outages;
 pub mod packed;
 pub mod pages;
+pub mod problem;
 pub mod publish;
+pub mod query;
 pub mod refresh;
 pub mod render;
 pub mod response_times;
@@ -45,6 +51,7 @@ pub mod server;
 pub mod site;
 pub mod snapshot;
 pub mod sockets;
+pub mod span;
 pub mod store;
 pub mod uptime;
 pub mod watchdog;

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use shared::{Failure, Status};
 
+use crate::json::instant;
+
 /// A run of checks within one hour that were not online; what the database's `status_runs` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -66,6 +68,11 @@ impl Outage {
             status: run.worst(),
             failure: run.failure,
         }
+    }
+
+    /// Where people read of it, below the base path: of the service of this id.
+    pub fn path(&self, id: &str) -> String {
+        format!("/status/services/{id}/outages/{}", instant(self.began))
     }
 
     fn go_on(&mut self, run: &Run) {

@@ -1,5 +1,6 @@
-//! The pages that are drawn when somebody asks for them: of one service, of outages, of one outage. Each once for what
-//! is published, however many ask; one at a time, so that whoever asks for many takes nothing from the others.
+//! What is drawn when somebody asks for it: the pages of one service, of outages, of one outage, and the answers for
+//! programs that the snapshot gives. Each once for what is published, however many ask; one at a time, so that whoever
+//! asks for many takes nothing from the others.
 
 use std::{
     collections::HashMap,
@@ -12,18 +13,37 @@ use chrono::Utc;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
+    answers,
     body::Body,
     inquiries::{Charts, Inquiries, Unanswered},
     publish::Published,
-    render::{Asked, Renderer},
+    render::{self, Renderer},
 };
 
 /// Who asks waits no longer for his turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Drawn pages that are kept while they are the newest: some 20 KB each.
+/// What was drawn is kept while it is the newest: some 20 KB each.
 const MOST_KEPT: usize = 512;
 
-/// Why there is no page.
+/// What somebody wants drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// A page for people.
+    Page(render::Asked),
+    /// An answer for programs.
+    Answer(answers::Asked),
+}
+
+/// What was drawn.
+#[derive(Debug, Clone)]
+pub struct Drawn {
+    /// Its content.
+    pub body: Body,
+    /// Where the list that it is a part of goes on.
+    pub next_cursor: Option<String>,
+}
+
+/// Why there is nothing drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotDrawn {
     /// There is no such service, or no such outage.
@@ -36,7 +56,7 @@ pub enum NotDrawn {
 
 type Answer = Result<Arc<Charts>, Unanswered>;
 
-/// Draws pages.
+/// Draws what is asked for.
 #[derive(Debug)]
 pub struct Pages {
     renderer: Arc<Renderer>,
@@ -45,11 +65,11 @@ pub struct Pages {
     kept: Mutex<Kept>,
 }
 
-/// Pages that were drawn of one thing published.
+/// What was drawn of one thing published.
 #[derive(Debug, Default)]
 struct Kept {
     of: Weak<Published>,
-    pages: HashMap<Asked, Body>,
+    drawn: HashMap<Asked, Drawn>,
 }
 
 impl Pages {
@@ -58,30 +78,30 @@ impl Pages {
         Pages { renderer, inquiries, turn: Semaphore::new(1), kept: Mutex::default() }
     }
 
-    /// The page that is asked for, of what is published.
+    /// What is asked for, of what is published.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn draw(&self, published: Arc<Published>, asked: Asked) -> Result<Body, NotDrawn> {
-        if let Some(body) = self.kept(&published, &asked) {
-            return Ok(body);
+    pub async fn draw(&self, published: Arc<Published>, asked: Asked) -> Result<Drawn, NotDrawn> {
+        if let Some(drawn) = self.kept(&published, &asked) {
+            return Ok(drawn);
         }
         let charts = match &asked {
-            Asked::Service(id, _) => Some(self.charts(&published, id).await?),
+            Asked::Page(render::Asked::Service(id, _)) => Some(self.charts(&published, id).await?),
             _ => None,
         };
         let turn = timeout(PATIENCE, self.turn.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(NotDrawn::Busy) };
         // Somebody who waited for the same may have been first.
-        if let Some(body) = self.kept(&published, &asked) {
-            return Ok(body);
+        if let Some(drawn) = self.kept(&published, &asked) {
+            return Ok(drawn);
         }
-        let body = self.render(&published, &asked, charts.clone()).await?;
+        let drawn = self.render(&published, &asked, charts.clone()).await?;
         // What could not be read now may be read the next time.
         if !matches!(charts, Some(Err(_))) {
-            self.keep(&published, asked, body.clone());
+            self.keep(&published, asked, drawn.clone());
         }
-        Ok(body)
+        Ok(drawn)
     }
 
     async fn charts(&self, published: &Published, id: &str) -> Result<Answer, NotDrawn> {
@@ -95,32 +115,38 @@ impl Pages {
         published: &Arc<Published>,
         asked: &Asked,
         charts: Option<Answer>,
-    ) -> Result<Body, NotDrawn> {
+    ) -> Result<Drawn, NotDrawn> {
         let (renderer, published, asked) = (Arc::clone(&self.renderer), Arc::clone(published), asked.clone());
         let drawn = block(move || {
-            let charts =
-                charts.as_ref().map_or(Err(Unanswered::Away), |told| told.as_deref().map_err(|why| *why));
-            renderer.asked(&published.snapshot, &asked, charts, Utc::now()).map(|html| html.map(Body::new))
+            let snapshot = &published.snapshot;
+            match &asked {
+                Asked::Page(asked) => {
+                    let charts = charts
+                        .as_ref()
+                        .map_or(Err(Unanswered::Away), |told| told.as_deref().map_err(|why| *why));
+                    let html = renderer.asked(snapshot, asked, charts, Utc::now());
+                    let html = html.map_err(|error| NotDrawn::Failed(error.to_string()))?;
+                    html.map(|html| Drawn { body: Body::new(html), next_cursor: None })
+                }
+                Asked::Answer(asked) => answers::draw(snapshot, asked, &renderer)
+                    .map_err(|error| NotDrawn::Failed(error.to_string()))?,
+            }
+            .ok_or(NotDrawn::NothingThere)
         });
-        match drawn.await {
-            Ok(Ok(Some(body))) => Ok(body),
-            Ok(Ok(None)) => Err(NotDrawn::NothingThere),
-            Ok(Err(error)) => Err(NotDrawn::Failed(error.to_string())),
-            Err(_) => Err(NotDrawn::Busy),
-        }
+        drawn.await.unwrap_or(Err(NotDrawn::Busy))
     }
 
-    fn kept(&self, published: &Arc<Published>, asked: &Asked) -> Option<Body> {
+    fn kept(&self, published: &Arc<Published>, asked: &Asked) -> Option<Drawn> {
         let kept = self.lock();
-        kept.pages.get(asked).filter(|_| kept.is_of(published)).cloned()
+        kept.drawn.get(asked).filter(|_| kept.is_of(published)).cloned()
     }
 
-    fn keep(&self, published: &Arc<Published>, asked: Asked, body: Body) {
+    fn keep(&self, published: &Arc<Published>, asked: Asked, drawn: Drawn) {
         let mut kept = self.lock();
-        if !kept.is_of(published) || kept.pages.len() >= MOST_KEPT {
-            *kept = Kept { of: Arc::downgrade(published), pages: HashMap::new() };
+        if !kept.is_of(published) || kept.drawn.len() >= MOST_KEPT {
+            *kept = Kept { of: Arc::downgrade(published), drawn: HashMap::new() };
         }
-        kept.pages.insert(asked, body);
+        kept.drawn.insert(asked, drawn);
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -159,8 +185,8 @@ mod tests {
             })
         };
         let (first, next) = (published(), published());
-        let service = Asked::Service("main".into(), Period::Week);
-        let outages = Asked::Outages(None, None);
+        let service = Asked::Page(render::Asked::Service("main".into(), Period::Week));
+        let outages = Asked::Page(render::Asked::Outages(None, None));
         pages.draw(Arc::clone(&first), service.clone()).await.unwrap();
         assert!(pages.kept(&first, &service).is_none(), "the next one may have it");
         pages.draw(Arc::clone(&first), outages.clone()).await.unwrap();

@@ -4,15 +4,20 @@
 mod chart;
 mod history;
 mod outage;
+mod reference;
 mod service;
 mod view;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use shared::printable::printable;
 use tera::{Context, Tera};
 
 use crate::{
     assets::{self, Asset},
+    badge::{self, Badge},
     inquiries::{Charts, Unanswered},
     look::Link,
     response_times::Period,
@@ -21,7 +26,9 @@ use crate::{
 };
 
 /// Tera escapes what it is given in templates whose name ends in `.html`.
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 10] = [
+    // The ending tells how it is escaped.
+    ("badge.svg.html", include_str!("../templates/badge.svg")),
     ("base.html", include_str!("../templates/base.html")),
     ("error.html", include_str!("../templates/error.html")),
     ("outage.html", include_str!("../templates/outage.html")),
@@ -29,6 +36,7 @@ const TEMPLATES: [(&str, &str); 8] = [
     ("page.html", include_str!("../templates/page.html")),
     ("panels.html", include_str!("../templates/panels.html")),
     ("parts.html", include_str!("../templates/parts.html")),
+    ("reference.html", include_str!("../templates/reference.html")),
     ("service.html", include_str!("../templates/service.html")),
 ];
 
@@ -75,6 +83,43 @@ struct Image {
     height: u32,
 }
 
+/// Where what stands on a badge, in pixels.
+#[derive(Serialize)]
+struct BadgeDrawing<'a> {
+    label: Cow<'a, str>,
+    message: Cow<'a, str>,
+    colour: &'static str,
+    width: u32,
+    /// Where the message's half begins.
+    split: u32,
+    rest: u32,
+    label_at: f64,
+    label_width: u32,
+    message_at: f64,
+    message_width: u32,
+}
+
+impl BadgeDrawing<'_> {
+    fn of(badge: &Badge) -> BadgeDrawing<'_> {
+        const MARGIN: u32 = 6;
+        let (label, message) = (printable(&badge.label), printable(&badge.message));
+        let [label_width, message_width] = [&label, &message].map(|text| badge::width(text));
+        let [split, rest] = [label_width, message_width].map(|width| width + 2 * MARGIN);
+        BadgeDrawing {
+            label,
+            message,
+            colour: badge.colour.hex(),
+            width: split + rest,
+            split,
+            rest,
+            label_at: f64::from(split) / 2.0,
+            label_width,
+            message_at: f64::from(split) + f64::from(rest) / 2.0,
+            message_width,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct ErrorPage {
     status: u16,
@@ -92,6 +137,11 @@ impl Renderer {
         tera.add_raw_templates(TEMPLATES)?;
         tera.global_context().insert("site", &Place::of(site));
         Ok(Renderer { tera, site: site.clone() })
+    }
+
+    /// What is the same for every page.
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
     /// The status page as of `now`, the instant from which a visitor's script counts ages. Its cards are drawn one by
@@ -168,6 +218,22 @@ impl Renderer {
 
     fn draw(&self, template: &str, page: &impl Serialize) -> Result<String, tera::Error> {
         self.tera.render(template, &Context::from_serialize(page)?)
+    }
+
+    /// A badge as SVG.
+    ///
+    /// # Errors
+    /// Where the template names what is not given, which the tests rule out.
+    pub fn badge(&self, badge: &Badge) -> Result<String, tera::Error> {
+        self.draw("badge.svg.html", &BadgeDrawing::of(badge))
+    }
+
+    /// The description of the read API, for people.
+    ///
+    /// # Errors
+    /// Where a template names what `reference` does not give, which the tests rule out.
+    pub fn reference(&self, document: &serde_json::Value) -> Result<String, tera::Error> {
+        self.draw("reference.html", &reference::Reference::of(document))
     }
 
     /// A page for people who asked for what is not there: what happened, and the way back.

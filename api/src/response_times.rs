@@ -110,7 +110,8 @@ pub struct Times {
 }
 
 impl Times {
-    fn of(times: &Distribution) -> Option<Times> {
+    /// What a distribution tells.
+    pub fn of(times: &Distribution) -> Option<Times> {
         Some(Times {
             median: times.quantile(0.5)?,
             p95: times.quantile(0.95)?,

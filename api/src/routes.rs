@@ -1,31 +1,43 @@
 //! Where a request goes: the page and its assets under `/status`, JSON under `/api`, two words for supervisors.
 //! Every answer is bytes that lie ready, in the form the client likes best; no route writes, and none takes a body.
 
+mod described;
+mod embedded;
+mod questions;
+
 use std::sync::Arc;
 
+use actix_service::ServiceFactory;
 use actix_web::{
-    HttpRequest, HttpResponse, Resource, guard,
+    HttpRequest, HttpResponse, Resource, ResponseError, Scope,
+    dev::{ServiceRequest, ServiceResponse},
+    guard,
     http::{
         Method, StatusCode,
         header::{self, ContentType, HeaderName, HeaderValue},
     },
+    middleware::DefaultHeaders,
     web,
 };
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     accept::Accepted,
     assets,
     body::{Body, Slices},
     clients::Clients,
-    pages::{NotDrawn, Pages},
+    inquiries::Inquiries,
+    pages::{self, NotDrawn, Pages},
+    problem::Problem,
     publish::Latest,
     render::{Asked, Renderer},
     response_times::Period,
     site::Site,
 };
+
+pub use described::Described;
 
 /// What every route needs.
 #[derive(Clone)]
@@ -36,6 +48,10 @@ pub struct Shown {
     pub renderer: Arc<Renderer>,
     /// What is drawn when it is asked for.
     pub pages: Arc<Pages>,
+    /// What the read API asks the database.
+    pub inquiries: Arc<Inquiries>,
+    /// What tells of the read API.
+    pub described: Arc<Described>,
     /// What is the same for every answer.
     pub site: Arc<Site>,
     /// Who may listen.
@@ -49,10 +65,20 @@ const HTML: &str = "text/html; charset=utf-8";
 /// both (RFC 9111, 5.2.2.10).
 const FOR_SECONDS: &str = "public, max-age=1, stale-while-revalidate=10, stale-if-error=60";
 
+/// What lies back changes only by corrections, and a window slides.
+const FOR_PAST: &str = "public, max-age=10, stale-while-revalidate=60, stale-if-error=60";
+
+/// What others keep for a while in any case.
+const FOR_A_MINUTE: &str = "public, max-age=60, stale-while-revalidate=60, stale-if-error=60";
+
+/// What changes with the version of this program alone.
+const FOR_AN_HOUR: &str = "public, max-age=3600";
+
 /// After which one who may not listen now may try again.
 const TRY_AGAIN_SECONDS: &str = "60";
 
 const ALLOWED: &str = "GET, HEAD";
+const ALLOWED_THERE: &str = "GET, HEAD, OPTIONS";
 
 /// All routes, with and without the base path.
 pub fn configure(app: &mut web::ServiceConfig, shown: &Shown) {
@@ -69,20 +95,71 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(read("/status").to(page))
         .service(read("/status/").to(to_the_page))
         .service(read("/status/outages").to(outages))
+        .service(open("/status/feed.atom").to(embedded::feed).wrap(for_every_origin()))
+        .service(open("/status/badges/{kind}.svg").to(embedded::page_badge).wrap(for_every_origin()))
+        .service(open("/status/badges/{kind}.json").to(embedded::page_shield).wrap(for_every_origin()))
+        .service(open("/status/badges/{id}/{kind}.svg").to(embedded::service_badge).wrap(for_every_origin()))
+        .service(
+            open("/status/badges/{id}/{kind}.json").to(embedded::service_shield).wrap(for_every_origin()),
+        )
+        .service(open("/status/services/{id}/feed.atom").to(embedded::service_feed).wrap(for_every_origin()))
         .service(read("/status/services/{id}").to(service))
         .service(read("/status/services/{id}/outages/{at}").to(outage))
+        .service(read("/status/api").to(described::page))
         .service(read("/status/assets/{name}").to(asset))
-        .service(read("/api/status").to(status))
-        .service(read("/api/status/events").to(events))
+        .service(api())
         .service(read("/healthz").to(healthy))
         .service(read("/readyz").to(ready));
 }
 
-struct Read(Resource);
+/// What a script of any origin may read.
+fn for_every_origin() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))
+        .add((header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag, Link, Retry-After")))
+}
+
+/// What programs ask, from whatever page they run in.
+fn api() -> Scope<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<>,
+> {
+    web::scope("/api")
+        .wrap(for_every_origin())
+        .service(open("/status").to(questions::status))
+        .service(open("/status/events").to(events))
+        .service(open("/services").to(questions::services))
+        .service(open("/services/{id}").to(questions::service))
+        .service(open("/services/{id}/checks").to(questions::checks))
+        .service(open("/services/{id}/uptime").to(questions::uptime))
+        .service(open("/services/{id}/response-times").to(questions::response_times))
+        .service(open("/outages").to(questions::outages))
+        .service(open("/openapi.json").to(described::document))
+        .service(open("/v2/summary.json").to(embedded::summary))
+        .service(open("/v2/status.json").to(embedded::statuspage_status))
+        .service(open("/v2/components.json").to(embedded::components))
+        .default_service(web::to(not_found))
+}
+
+struct Read {
+    resource: Resource,
+    /// Whether a script of any origin may read it, and ask beforehand what it may.
+    open: bool,
+}
 
 /// A resource that is read by GET and HEAD, and by nothing else.
 fn read(path: &str) -> Read {
-    Read(web::resource(path.to_owned()).default_service(web::to(not_allowed)))
+    Read { resource: web::resource(path.to_owned()).default_service(web::to(not_allowed)), open: false }
+}
+
+/// The same, for scripts of every origin too.
+fn open(path: &str) -> Read {
+    Read { resource: web::resource(path.to_owned()).default_service(web::to(not_allowed_there)), open: true }
 }
 
 impl Read {
@@ -93,8 +170,19 @@ impl Read {
         F::Output: actix_web::Responder + 'static,
     {
         let reading = guard::Any(guard::Get()).or(guard::Head());
-        self.0.route(web::route().guard(reading).to(answer))
+        let resource = self.resource.route(web::route().guard(reading).to(answer));
+        if self.open { resource.route(web::route().guard(guard::Options()).to(options)) } else { resource }
     }
+}
+
+/// What may be asked: browsers want to know before a script of another origin asks.
+async fn options() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((header::ALLOW, ALLOWED_THERE))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "*"))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
+        .finish()
 }
 
 async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
@@ -104,7 +192,7 @@ async fn to_the_page(shown: web::Data<Shown>) -> HttpResponse {
 }
 
 async fn page(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    send_page(&request, &shown, &shown.latest.published().page)
+    send_page(&request, &shown, &shown.latest.published().page, FOR_SECONDS)
 }
 
 #[derive(Deserialize)]
@@ -151,8 +239,8 @@ async fn outage(
 /// Draws a page, unless it lies ready. Nothing is asked for where the address makes no sense.
 async fn draw(request: &HttpRequest, shown: &Shown, asked: Option<Asked>) -> HttpResponse {
     let Some(asked) = asked else { return error(request, shown, StatusCode::BAD_REQUEST) };
-    match shown.pages.draw(shown.latest.published(), asked).await {
-        Ok(body) => send_page(request, shown, &body),
+    match shown.pages.draw(shown.latest.published(), pages::Asked::Page(asked)).await {
+        Ok(drawn) => send_page(request, shown, &drawn.body, FOR_SECONDS),
         Err(NotDrawn::NothingThere) => error(request, shown, StatusCode::NOT_FOUND),
         Err(NotDrawn::Busy) => {
             let mut response = error(request, shown, StatusCode::SERVICE_UNAVAILABLE);
@@ -166,14 +254,10 @@ async fn draw(request: &HttpRequest, shown: &Shown, asked: Option<Asked>) -> Htt
     }
 }
 
-fn send_page(request: &HttpRequest, shown: &Shown, body: &Body) -> HttpResponse {
-    let mut response = send(request, body, HTML, FOR_SECONDS);
+fn send_page(request: &HttpRequest, shown: &Shown, body: &Body, cache_control: &'static str) -> HttpResponse {
+    let mut response = send(request, body, HTML, cache_control);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, shown.site.policy.clone());
     response
-}
-
-async fn status(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    send(&request, &shown.latest.published().status, "application/json", FOR_SECONDS)
 }
 
 /// Changes as they happen, until the client or this server ends.
@@ -260,43 +344,34 @@ async fn not_found(request: HttpRequest, shown: web::Data<Shown>) -> HttpRespons
 }
 
 async fn not_allowed(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    let mut response = error(&request, &shown, StatusCode::METHOD_NOT_ALLOWED);
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(ALLOWED));
-    response
+    allowing(error(&request, &shown, StatusCode::METHOD_NOT_ALLOWED), ALLOWED)
 }
 
-/// An error for programs, as of RFC 9457.
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'static str,
-    title: &'a str,
-    status: u16,
-    detail: &'static str,
+async fn not_allowed_there() -> HttpResponse {
+    let detail = "Everything here is read-only: use GET or HEAD.";
+    allowing(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).error_response(), ALLOWED_THERE)
+}
+
+fn allowing(mut response: HttpResponse, methods: &'static str) -> HttpResponse {
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+    response
 }
 
 /// A page for people; a problem document under `/api`.
 fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
     let path = request.path();
     let below = path.strip_prefix(&*shown.site.base_path).unwrap_or(path);
     if below != "/api" && !below.starts_with("/api/") {
-        return response
+        return HttpResponse::build(status)
             .insert_header((header::CONTENT_SECURITY_POLICY, shown.site.policy.clone()))
             .insert_header((header::CONTENT_TYPE, HTML))
             .body(shown.renderer.error_page(status.as_u16()));
     }
     let detail = match status {
-        StatusCode::METHOD_NOT_ALLOWED => "Everything here is read-only: use GET or HEAD.",
         StatusCode::SERVICE_UNAVAILABLE => {
             "Too many listen already. Ask for /api/status from time to time instead."
         }
-        _ => "There is nothing at this address. The status of all services is at /api/status.",
+        _ => "There is nothing at this address. What there is stands in /api/openapi.json.",
     };
-    let title = status.canonical_reason().unwrap_or("Error");
-    response.insert_header((header::CONTENT_TYPE, "application/problem+json")).json(Problem {
-        r#type: "about:blank",
-        title,
-        status: status.as_u16(),
-        detail,
-    })
+    Problem::new(status, detail).error_response()
 }

@@ -35,7 +35,7 @@ use crate::{
     publish::{Latest, Publisher},
     refresh,
     render::Renderer,
-    routes::Shown,
+    routes::{Described, Shown},
     serve,
     site::Site,
     snapshot::Known,
@@ -132,12 +132,16 @@ fn publish(
     let known = if database.is_ok() { Known::Nothing(Utc::now()) } else { Known::Unconfigured };
     let publisher = Publisher::new(Arc::clone(&renderer), known)?;
     let no_thread = |error: io::Error| format!("the system gives no thread: {error}");
-    let inquiries = match &database {
-        Ok(database) => Inquiries::start(database.clone()).map_err(no_thread)?,
-        Err(_) => Inquiries::unanswered(),
+    // Each with a connection of its own: whoever exports years keeps no page waiting for its charts.
+    let inquiries = |thread, what| match &database {
+        Ok(database) => Inquiries::start(database.clone(), thread, what).map_err(no_thread),
+        Err(_) => Ok(Inquiries::unanswered()),
     };
-    let pages = Arc::new(Pages::new(Arc::clone(&renderer), inquiries));
-    let shown = Shown { latest: publisher.latest(), renderer, pages, site: Arc::new(site), clients };
+    let pages = Arc::new(Pages::new(Arc::clone(&renderer), inquiries("charts", "the charts of pages")?));
+    let inquiries = Arc::new(inquiries("inquirer", "the past")?);
+    let latest = publisher.latest();
+    let described = Arc::new(Described::new(&site.base_path, &renderer)?);
+    let shown = Shown { latest, renderer, pages, inquiries, described, site: Arc::new(site), clients };
     let (news, heard) = mpsc::channel();
     let beat = pulse.part();
     // Without a database there will be no news; those who listen still hear signs of life.

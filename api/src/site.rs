@@ -2,17 +2,25 @@
 
 use actix_web::http::header::HeaderValue;
 
+use uuid::{Uuid, uuid};
+
 use crate::{
     assets::Assets,
     look::{Link, Look, Origin},
+    outages::Outage,
 };
 
 /// The title where nobody gives one.
 const USUAL_TITLE: &str = "Service status";
 
+/// Ids of ours are made from names in this space.
+const SPACE: Uuid = uuid!("5e1f35fa-9d62-4d0b-8e6c-2f0a2c1b7a43");
+
 /// A site.
 #[derive(Debug, Clone)]
 pub struct Site {
+    /// Where visitors find this server, like `https://status.example.org`; `None` where nobody told.
+    pub origin: Option<Origin>,
     /// Heads every page.
     pub title: String,
     /// What links begin with: empty, or like `/monitor`.
@@ -33,6 +41,7 @@ impl Site {
     /// `title`, where there is one, wins over that of the page file.
     pub fn new(title: Option<String>, base_path: &str, look: Look) -> Site {
         Site {
+            origin: None,
             assets: Assets::of(&look),
             policy: policy(&look.frame_ancestors),
             logo_size: look.logo.map(|logo| (logo.width, logo.height)),
@@ -41,6 +50,26 @@ impl Site {
             footer: look.footer,
             links: look.links,
         }
+    }
+}
+
+impl Site {
+    /// The address of a path below the base path; a path itself where nobody told the origin.
+    pub fn address(&self, path: &str) -> String {
+        let origin = self.origin.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("{origin}{}{path}", self.base_path)
+    }
+
+    /// What tells the thing of that name from those of all other sites, for as long as this one keeps its address (or its
+    /// title, where nobody told an origin).
+    pub fn id(&self, name: &str) -> Uuid {
+        let place = if self.origin.is_some() { self.address("") } else { self.title.clone() };
+        Uuid::new_v5(&SPACE, format!("{place}\n{name}").as_bytes())
+    }
+
+    /// What tells an outage of the service of this id from all others, for ever.
+    pub fn id_of(&self, id: &str, outage: &Outage) -> Uuid {
+        Uuid::new_v5(&SPACE, format!("{id}\n{}", outage.began.timestamp_micros()).as_bytes())
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every function runs inside one transaction, READ ONLY and REPEATABLE READ, with its bounds set inside it and
 //! unnamed statements: so it works on a standby and through a transaction pooler, and sees one instant.
 
+pub mod checks;
+pub mod counts;
 pub mod hours;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -19,13 +21,13 @@ use crate::{
     outages::Run,
     packed,
     series::Series,
-    uptime::{Counts, Edge, History, Hours, hour_of},
+    uptime::{Counts, Edge, History, Hours, begin_of, hour_of},
 };
 
 // Every statement probes indexes for a few rows in their order: to compile it takes longer than to run it, and a bitmap
 // loses the order.
 const BOUND_EVERY_WAIT: &str = "
-    SELECT set_config('statement_timeout', '10s', true), set_config('lock_timeout', '3s', true),
+    SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', '3s', true),
            set_config('jit', 'off', true), set_config('enable_bitmapscan', 'off', true)";
 
 // The prober's tables may lie elsewhere than this role's search path leads: until the end of the transaction it leads
@@ -142,6 +144,9 @@ const CHECKS_LIE_IN: &str = "SELECT pg_relation_filenode(to_regclass('service_ch
 
 const LISTEN: &str = "LISTEN status_changed";
 
+/// What the page waits for may take this long.
+pub const STATEMENT_TAKES: Duration = Duration::from_secs(10);
+
 /// How far in the future a check may lie and still count as newest: clocks differ.
 pub const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 
@@ -153,9 +158,22 @@ pub fn read<T>(
     client: &mut Client,
     look: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    read_within(client, STATEMENT_TAKES, look)
+}
+
+/// The same, in which no statement takes longer than this.
+///
+/// # Errors
+/// Those of the database.
+pub fn read_within<T>(
+    client: &mut Client,
+    longest: Duration,
+    look: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let mut transaction =
         client.build_transaction().read_only(true).isolation_level(IsolationLevel::RepeatableRead).start()?;
-    transaction.query_typed(BOUND_EVERY_WAIT, &[])?;
+    let longest = format!("{}ms", longest.as_millis());
+    transaction.query_typed(BOUND_EVERY_WAIT, &[(&longest, Type::TEXT)])?;
     let seen = look(&mut transaction)?;
     transaction.commit()?;
     Ok(seen)
@@ -299,7 +317,7 @@ fn facts_of(row: &Row) -> Result<Facts, Error> {
 pub struct Counted {
     /// Its hours.
     pub hours: Hours,
-    /// Its UTC days, by the days since 1970: [`crate::facts::DayCounts`]. The first may begin before those hours.
+    /// Its UTC days, by the days since 1970: [`crate::facts::ByStatus`]. The first may begin before those hours.
     pub days: Series<5>,
     /// The response times of those of its hours that are summarised and lie in the last week, ascending.
     pub response_times: Vec<(i64, Distribution)>,
@@ -421,10 +439,6 @@ pub fn edges(
 /// Those of the database; the connection remains good.
 pub fn listen(client: &mut Client) -> Result<(), Error> {
     client.query_typed(LISTEN, &[]).map(drop)
-}
-
-fn begin_of(hour: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(hour.saturating_mul(3600), 0).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
 /// Counts never go below zero, but for rows that somebody wrote into the rollups by hand.

@@ -4,19 +4,25 @@
 use std::{cmp::Ordering, num::NonZeroU64};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::series::Series;
 
 /// A stretch of time that ends now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, ToSchema)]
 pub enum Window {
     /// The last 24 hours.
+    #[serde(rename = "24h")]
     Day,
     /// The last 168 hours.
+    #[serde(rename = "7d")]
     Week,
     /// The last 720 hours.
+    #[serde(rename = "30d")]
     Month,
     /// Since the first check.
+    #[serde(rename = "all_time")]
     AllTime,
 }
 
@@ -97,6 +103,11 @@ impl Percent {
 /// The number of an hour: whole hours since 1970 in UTC, negative before.
 pub fn hour_of(instant: DateTime<Utc>) -> i64 {
     instant.timestamp().div_euclid(3600)
+}
+
+/// The instant that the hour of this number begins at; the first of 1970 for one that no calendar has.
+pub fn begin_of(hour: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(hour.saturating_mul(3600), 0).unwrap_or_default()
 }
 
 /// Counted hours, ascending, as two counts each: all checks, and those that were not online.

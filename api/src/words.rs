@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use shared::{Failure, Service, Status};
 
 use crate::{snapshot::ServiceState, uptime::Percent};
@@ -12,6 +13,11 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+/// `12 Feb 2026, 18:00:03 UTC`: an instant where nothing can tell it in the reader's own time.
+pub fn second_in_utc(at: DateTime<Utc>) -> String {
+    at.format("%-d %b %Y, %H:%M:%S UTC").to_string()
+}
 
 /// A status as people read it.
 pub const fn state(status: Status) -> &'static str {

@@ -23,6 +23,7 @@ pub struct Check {
 
 /// What a check found. The words are those of the database, the JSON and the style sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
 pub enum Status {
     /// An expected HTTP status, in time.
     Online,
@@ -68,6 +69,7 @@ impl std::fmt::Display for Status {
 
 /// Why a check was not online: the first word of [`Check::error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
 pub enum Failure {
     /// The name was not found, or nobody answered for it.
     Dns,

@@ -1,7 +1,7 @@
 //! `frame_ancestors`: whose pages may show the status page within them, in the words of the policy that allows it
 //! (CSP Level 3, 6.4.2; a host-source is a scheme, a host and a port here, never a path).
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use url::{Host, Url};
 
@@ -22,6 +22,18 @@ impl fmt::Display for Origin {
 /// Reads one origin.
 pub(super) fn read(entry: &Entry<'_>) -> Result<Origin, String> {
     parse(entry.string("it in quotes, like \"https://www.example.com\"")?)
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    /// Of one site; neither of `*` nor of `'self'`.
+    fn from_str(text: &str) -> Result<Origin, String> {
+        if ["*", "'self'"].contains(&text) || text.contains("//*.") {
+            return Err("write where visitors find this server, like https://status.example.org".into());
+        }
+        parse(text)
+    }
 }
 
 fn parse(text: &str) -> Result<Origin, String> {

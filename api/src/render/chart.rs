@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
     response_times::{Chart, Period, Stretch, Times},
+    uptime::begin_of,
     words,
 };
 
@@ -202,10 +202,6 @@ fn round_step(least_ms: u64) -> u64 {
 
 fn tick(ms: u64) -> String {
     if ms == 0 { "0".into() } else { words::span(Duration::from_millis(ms)) }
-}
-
-fn begin_of(hour: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(hour.saturating_mul(3600), 0).unwrap_or_default()
 }
 
 /// As many as there is room for, each at the begin of as long a part of the period.

@@ -6,7 +6,7 @@ use shared::Status;
 
 use super::view::tone;
 use crate::{
-    facts::{DayCounts, Past, Quarter, SPARK_QUARTERS, STRIP_DAYS},
+    facts::{ByStatus, Past, Quarter, SPARK_QUARTERS, STRIP_DAYS},
     outages::Outage,
     uptime::Percent,
     words,
@@ -57,7 +57,7 @@ enum Kind {
 struct Day<'a> {
     /// In days since 1970.
     number: i64,
-    counts: DayCounts,
+    counts: ByStatus,
     /// Those that any of its checks belongs to.
     outages: Vec<&'a Outage>,
 }
@@ -94,7 +94,7 @@ pub(super) fn rows(past: &Past, today: i64) -> Vec<DayRow> {
 pub(super) fn uptime(past: &Past, today: i64) -> Option<Percent> {
     let shown = past.days.iter().filter(|(number, _)| (today + 1 - STRIP_DAYS..=today).contains(number));
     let (online, total) = shown.fold((0, 0), |(online, total), (_, counts)| {
-        let counts = DayCounts::from(counts);
+        let counts = ByStatus::from(counts);
         (online + counts.online, total + counts.total)
     });
     Percent::of(online, total)
@@ -103,7 +103,7 @@ pub(super) fn uptime(past: &Past, today: i64) -> Option<Percent> {
 fn days(past: &Past, today: i64) -> Vec<Day<'_>> {
     let begin = today + 1 - STRIP_DAYS;
     let mut days: Vec<Day<'_>> = (begin..=today)
-        .map(|number| Day { number, counts: DayCounts::default(), outages: Vec::new() })
+        .map(|number| Day { number, counts: ByStatus::default(), outages: Vec::new() })
         .collect();
     let place = |number: i64| usize::try_from(number - begin).ok();
     for (number, counts) in past.days.iter() {
@@ -124,7 +124,7 @@ fn days(past: &Past, today: i64) -> Vec<Day<'_>> {
 
 impl Day<'_> {
     fn kind(&self) -> Kind {
-        let DayCounts { online, degraded, total, .. } = self.counts;
+        let ByStatus { online, degraded, total, .. } = self.counts;
         match total {
             0 => Kind::None,
             total if online >= total => Kind::Ok,
@@ -141,7 +141,7 @@ impl Day<'_> {
     }
 
     fn row(&self) -> DayRow {
-        let DayCounts { online, total, .. } = self.counts;
+        let ByStatus { online, total, .. } = self.counts;
         let uptime = Percent::of(online, total);
         DayRow {
             date: self.date(),
@@ -155,7 +155,7 @@ impl Day<'_> {
     /// `Thu 12 Feb: 90.322% of 217 checks, 2 outages`.
     fn words(&self) -> String {
         let date = self.date();
-        let DayCounts { online, total, .. } = self.counts;
+        let ByStatus { online, total, .. } = self.counts;
         match Percent::of(online, total) {
             None => format!("{date}: not measured"),
             Some(uptime) => {

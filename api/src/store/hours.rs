@@ -1,14 +1,19 @@
-//! The hours of one service, for the charts of its page.
+//! The hours of one service, and how long its checks took in each.
+
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use postgres::{Error, Row, Transaction, types::Type};
 use shared::Distribution;
 
-use super::{begin_of, count};
-use crate::{response_times::Hour, uptime::hour_of};
+use super::count;
+use crate::{
+    response_times::Hour,
+    uptime::{begin_of, hour_of},
+};
 
-// $3: response times of hours that are not summarised yet are read from the checks, from this hour on: the newest few,
-// and of each no more than anybody checks in an hour.
+// $4: response times of hours that are not summarised yet are read from the checks, from this hour on: the newest few,
+// and of each no more than anybody checks in an hour. What retention removed lies apart.
 const HOURS: &str = "
     SELECT r.hour, r.total, r.online, CASE WHEN r.summarised THEN r.response_times END, c.response_times
     FROM status_rollups r
@@ -18,21 +23,25 @@ const HOURS: &str = "
               WHERE service_id = r.service_id AND timestamp >= r.hour AND timestamp < r.hour + INTERVAL '1 hour'
                 AND response_time IS NOT NULL
               ORDER BY timestamp DESC LIMIT 7200) newest
-    ) c ON NOT r.summarised AND r.hour >= $3
-    WHERE r.service_id = $1 AND r.hour >= $2 AND r.hour <= $4 AND r.total > 0
-    ORDER BY r.hour";
+    ) c ON NOT r.summarised AND r.hour >= $4
+    WHERE r.service_id = $1 AND r.hour >= $2 AND r.hour < $3 AND r.total > 0
+    UNION ALL
+    SELECT hour, total, online, response_times, NULL FROM status_retired
+    WHERE service_id = $1 AND hour >= $2 AND hour < $3 AND total > 0
+    ORDER BY 1";
 
 /// Hours that are over for so long and still not summarised have no response times here.
 const OPEN_HOURS: i64 = 3;
 
-/// The hours of a service that have checks, ascending, from number `since` on to the one that `now` is in.
+/// The hours of a service that have checks, ascending, of these numbers. One that retention removed checks of may come
+/// several times. `now` is in the hour that goes on.
 ///
 /// # Errors
 /// Those of the database.
 pub fn hours(
     transaction: &mut Transaction<'_>,
     service_id: &str,
-    since: i64,
+    numbers: &Range<i64>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Hour>, Error> {
     let open = begin_of(hour_of(now) + 1 - OPEN_HOURS);
@@ -40,9 +49,9 @@ pub fn hours(
         HOURS,
         &[
             (&service_id, Type::TEXT),
-            (&begin_of(since), Type::TIMESTAMPTZ),
+            (&begin_of(numbers.start), Type::TIMESTAMPTZ),
+            (&begin_of(numbers.end), Type::TIMESTAMPTZ),
             (&open, Type::TIMESTAMPTZ),
-            (&now, Type::TIMESTAMPTZ),
         ],
     )?;
     rows.iter().map(hour).collect()

@@ -275,7 +275,7 @@ fn the_keyboard_alone_reaches_everything_and_sees_where_it_is() {
         );
         assert_eq!((outline.as_str(), inside), ("solid", true), "{walked:?}");
     }
-    assert_eq!(walked[..4], ["Skip to the content", "asimonson.com status", "Outages", "JSON"]);
+    assert_eq!(walked[..4], ["Skip to the content", "asimonson.com status", "Outages", "API"]);
     assert!(walked[4].starts_with("System"), "the themes: {walked:?}");
     assert_eq!(walked[5], "git.asimonson.com");
     assert_eq!(walked[8..10], ["Refresh", "asimonson.com"]);

@@ -1,0 +1,138 @@
+//! Checks of a service, and the services themselves as rows.
+
+use serde::Serialize;
+use shared::Status;
+use utoipa::ToSchema;
+
+use super::exact;
+use crate::{
+    json::{followable, instant},
+    snapshot::ServiceState,
+    store::checks::Recorded,
+    uptime::{Percent, Window},
+};
+
+/// Recorded checks of a service, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Checks)]
+pub struct ChecksAnswer {
+    /// The service's id.
+    pub service_id: String,
+    /// When they were read.
+    #[schema(format = DateTime)]
+    pub as_of: String,
+    /// Newest first: by the highest timestamp, then the highest id.
+    pub checks: Vec<CheckRow>,
+    /// Where the next answer goes on; null where there are no more. New checks do not shift it.
+    pub next_cursor: Option<String>,
+}
+
+/// A recorded check.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Check)]
+pub struct CheckRow {
+    /// Its number in the database.
+    pub id: i64,
+    /// When its first try began.
+    #[schema(format = DateTime)]
+    pub timestamp: String,
+    /// What it found; `unknown` for a word that nobody knows.
+    #[schema(value_type = Status)]
+    pub status: &'static str,
+    /// Milliseconds of its last try; the timeout where nothing answered in time, null where nothing answered.
+    pub response_time: Option<i32>,
+    /// The final HTTP status; null where there was none.
+    pub status_code: Option<i32>,
+    /// Why it was not online, in one line that begins with the class of failure.
+    pub error: Option<String>,
+}
+
+impl CheckRow {
+    /// Its columns.
+    pub const HEADINGS: [&str; 6] = ["id", "timestamp", "status", "response_time", "status_code", "error"];
+
+    /// Of a row that was read.
+    pub fn of(check: Recorded) -> CheckRow {
+        CheckRow {
+            id: check.id,
+            timestamp: exact(check.timestamp),
+            status: check.status.as_str(),
+            response_time: check.response_time_ms,
+            status_code: check.status_code,
+            error: check.error,
+        }
+    }
+}
+
+/// A service in one row: what its JSON says, flat.
+#[derive(Debug, Serialize)]
+pub struct ServiceRow<'a> {
+    id: &'a str,
+    name: &'a str,
+    group: Option<&'a str>,
+    url: Option<&'a str>,
+    status: &'static str,
+    stale: bool,
+    last_status: Option<&'static str>,
+    failure: Option<&'static str>,
+    last_check: Option<String>,
+    last_online: Option<String>,
+    response_time: Option<i32>,
+    status_code: Option<i32>,
+    uptime_24h: Option<f64>,
+    uptime_7d: Option<f64>,
+    uptime_30d: Option<f64>,
+    uptime_all_time: Option<f64>,
+    total_checks: u64,
+    interval: f64,
+}
+
+impl<'a> ServiceRow<'a> {
+    /// Its columns.
+    pub const HEADINGS: [&'static str; 18] = [
+        "id",
+        "name",
+        "group",
+        "url",
+        "status",
+        "stale",
+        "last_status",
+        "failure",
+        "last_check",
+        "last_online",
+        "response_time",
+        "status_code",
+        "uptime_24h",
+        "uptime_7d",
+        "uptime_30d",
+        "uptime_all_time",
+        "total_checks",
+        "interval",
+    ];
+
+    /// Of a service as it stands.
+    pub fn of(state: &'a ServiceState) -> ServiceRow<'a> {
+        let (service, newest) = (&state.service, state.newest.as_ref());
+        let uptime = |window| state.uptime(window).map(Percent::as_f64);
+        ServiceRow {
+            id: &service.id,
+            name: &service.name,
+            group: service.group.as_deref(),
+            url: service.link.as_deref().and_then(followable),
+            status: state.status.as_str(),
+            stale: state.stale,
+            last_status: newest.map(|newest| newest.status.as_str()),
+            failure: newest.and_then(|newest| newest.failure).map(shared::Failure::as_str),
+            last_check: newest.map(|newest| instant(newest.timestamp)),
+            last_online: state.last_online.map(instant),
+            response_time: newest.and_then(|newest| newest.response_time_ms),
+            status_code: newest.and_then(|newest| newest.status_code),
+            uptime_24h: uptime(Window::Day),
+            uptime_7d: uptime(Window::Week),
+            uptime_30d: uptime(Window::Month),
+            uptime_all_time: uptime(Window::AllTime),
+            total_checks: state.total_checks,
+            interval: service.interval.as_secs_f64(),
+        }
+    }
+}
