@@ -17,9 +17,9 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 ALTER ROLE status_api SET default_transaction_read_only = on;
 ALTER ROLE status_api SET statement_timeout = '30s';
 ALTER ROLE status_api SET idle_in_transaction_session_timeout = '60s';
--- An api holds two connections; another limit that somebody chose stays. The prober bounds its own statements, which in a
+-- An api holds three connections; another limit that somebody chose stays. The prober bounds its own statements, which in a
 -- migration may take long, and has no limit: whoever else is connected, there must be room for the one who records.
-SELECT 'ALTER ROLE status_api CONNECTION LIMIT 50'
+SELECT 'ALTER ROLE status_api CONNECTION LIMIT 75'
 FROM pg_roles WHERE rolname = 'status_api' AND rolconnlimit = -1
 \gexec
 

@@ -1,7 +1,7 @@
 //! Checks of a service, and the services themselves as rows.
 
 use serde::Serialize;
-use shared::Status;
+use shared::{Failure, Status};
 use utoipa::ToSchema;
 
 use super::exact;
@@ -43,23 +43,24 @@ pub struct CheckRow {
     pub response_time: Option<i32>,
     /// The final HTTP status; null where there was none.
     pub status_code: Option<i32>,
-    /// Why it was not online, in one line that begins with the class of failure.
-    pub error: Option<String>,
+    /// The class of failure; null where it was online, or nothing tells.
+    #[schema(value_type = Option<Failure>)]
+    pub failure: Option<&'static str>,
 }
 
 impl CheckRow {
     /// Its columns.
-    pub const HEADINGS: [&str; 6] = ["id", "timestamp", "status", "response_time", "status_code", "error"];
+    pub const HEADINGS: [&str; 6] = ["id", "timestamp", "status", "response_time", "status_code", "failure"];
 
     /// Of a row that was read.
-    pub fn of(check: Recorded) -> CheckRow {
+    pub fn of(check: &Recorded) -> CheckRow {
         CheckRow {
             id: check.id,
             timestamp: exact(check.timestamp),
             status: check.status.as_str(),
             response_time: check.response_time_ms,
             status_code: check.status_code,
-            error: check.error,
+            failure: check.failure.map(Failure::as_str),
         }
     }
 }
@@ -122,7 +123,7 @@ impl<'a> ServiceRow<'a> {
             status: state.status.as_str(),
             stale: state.stale,
             last_status: newest.map(|newest| newest.status.as_str()),
-            failure: newest.and_then(|newest| newest.failure).map(shared::Failure::as_str),
+            failure: newest.and_then(|newest| newest.failure).map(Failure::as_str),
             last_check: newest.map(|newest| instant(newest.timestamp)),
             last_online: state.last_online.map(instant),
             response_time: newest.and_then(|newest| newest.response_time_ms),

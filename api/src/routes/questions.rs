@@ -184,7 +184,7 @@ pub(super) async fn checks(request: HttpRequest, shown: web::Data<Shown>, id: we
         let last = recorded.last().filter(|_| more);
         let next_cursor =
             last.map(|last| Cursor::new(&question, last.timestamp, last.id.to_string()).encode());
-        let checks: Vec<CheckRow> = recorded.into_iter().map(CheckRow::of).collect();
+        let checks: Vec<CheckRow> = recorded.iter().map(CheckRow::of).collect();
         let content = match format {
             Format::Csv => answers::csv(&CheckRow::HEADINGS, &checks),
             Format::Json => answers::to_json(&ChecksAnswer {

@@ -5,17 +5,13 @@ use postgres::{
     Error, Row, Transaction,
     types::{ToSql, Type},
 };
-use shared::{Status, printable::one_line};
+use shared::{Failure, Status};
 
-/// A longer error, which only a hand can have written, is cut.
-const ERROR_LENGTH: usize = 500;
-
-// Bytes that no encoding vouches for reach nobody as text. An error is cut where it lies.
+// Bytes that no encoding vouches for reach nobody as text, and what an error says beyond its class is the operator's.
 macro_rules! columns {
     () => {
         "id::bigint, timestamp, substring(status FROM '^[a-z]*$'), response_time, status_code,
-         CASE WHEN getdatabaseencoding() = 'SQL_ASCII'
-              THEN decode(replace(left(error, 2000), '\\', '\\\\'), 'escape') ELSE convert_to(left(error, 2000), 'UTF8') END"
+         substring(error FROM '^([a-z]+)(?:[ :]|$)')"
     };
 }
 
@@ -66,8 +62,8 @@ pub struct Recorded {
     pub response_time_ms: Option<i32>,
     /// The final HTTP status.
     pub status_code: Option<i32>,
-    /// A printable line.
-    pub error: Option<String>,
+    /// Why it was not online, where the row says so in the prober's words.
+    pub failure: Option<Failure>,
 }
 
 /// Which checks, in the order of the newest first.
@@ -114,13 +110,12 @@ pub fn checks(transaction: &mut Transaction<'_>, wanted: &Wanted<'_>) -> Result<
 }
 
 fn recorded(row: &Row) -> Result<Recorded, Error> {
-    let error = row.try_get::<_, Option<&[u8]>>(5)?;
     Ok(Recorded {
         id: row.try_get(0)?,
         timestamp: row.try_get(1)?,
         status: Status::from_word(row.try_get::<_, Option<&str>>(2)?.unwrap_or_default()),
         response_time_ms: row.try_get(3)?,
         status_code: row.try_get(4)?,
-        error: error.map(|bytes| one_line(&String::from_utf8_lossy(bytes), ERROR_LENGTH)),
+        failure: row.try_get::<_, Option<&str>>(5)?.and_then(Failure::of_error),
     })
 }
