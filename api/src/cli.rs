@@ -3,6 +3,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use shared::metrics::Address;
 
 use crate::{
     clients::Trusted,
@@ -39,6 +40,10 @@ pub struct Cli {
     #[arg(long, value_name = "PATH", env = "STATUS_PAGE")]
     page: Option<PathBuf>,
 
+    /// Where to be scraped by Prometheus, like 127.0.0.1:9151 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS", env = "STATUS_METRICS_LISTEN")]
+    metrics_listen: Option<Address>,
+
     /// Networks of proxies whose X-Forwarded-For is believed, with commas between them; unix sockets always are
     #[arg(long, value_name = "NETWORKS", env = "STATUS_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1")]
     trusted_proxies: Trusted,
@@ -56,7 +61,7 @@ impl Cli {
             }
         };
         let site = Site { origin: self.origin, ..Site::new(self.title, &self.base_path, look) };
-        match server::run(self.listen.as_ref(), site, self.trusted_proxies) {
+        match server::run(self.listen.as_ref(), site, self.trusted_proxies, self.metrics_listen.as_ref()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 log::error!("{reason}");

@@ -33,6 +33,7 @@ pub mod inquiries;
 pub mod json;
 pub mod limits;
 pub mod look;
+pub mod metrics;
 pub mod outages;
 pub mod packed;
 pub mod pages;

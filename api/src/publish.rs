@@ -16,6 +16,7 @@ use crate::{
     body::Body,
     events::Events,
     json,
+    metrics::Metrics,
     refresh::News,
     render::Renderer,
     snapshot::{AWAY_AFTER, Known, Snapshot, assemble},
@@ -47,6 +48,8 @@ pub struct Published {
 pub struct Latest {
     /// Tells those who listen of each change.
     pub events: Events,
+    /// What is counted of it, and of requests.
+    pub metrics: Metrics,
     published: ArcSwap<Published>,
     readiness: Mutex<Readiness>,
 }
@@ -126,6 +129,7 @@ impl Publisher {
         let readiness = Readiness { last_read: None, reason: reason.into() };
         let latest = Latest {
             events: Events::default(),
+            metrics: Metrics::default(),
             published: ArcSwap::from_pointee(render(&renderer, &shown, now)?),
             readiness: Mutex::new(readiness.clone()),
         };
@@ -187,7 +191,10 @@ impl Publisher {
                 self.readiness = Readiness { last_read, reason: "it does not answer".into() };
                 self.known = Known::Reading(reading);
             }
-            News::Failed(reason) => self.readiness.reason = reason,
+            News::Failed(reason) => {
+                self.latest.metrics.database_errors.inc();
+                self.readiness.reason = reason;
+            }
         }
     }
 
@@ -200,8 +207,10 @@ impl Publisher {
         if !is_news(&snapshot, &self.shown, now - self.shown_at) {
             return;
         }
+        let began = Instant::now();
         match render(&self.renderer, &snapshot, now) {
             Ok(published) => {
+                self.latest.metrics.published(snapshot.as_of, began.elapsed());
                 let as_of = published.as_of.clone();
                 self.latest.published.store(Arc::new(published));
                 if !snapshot.repeats(&self.shown) && self.latest.events.listeners() > 0 {

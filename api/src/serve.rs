@@ -114,6 +114,7 @@ impl Way {
         > + use<>,
     > {
         let (shown, traffic) = (self.shown.clone(), Arc::clone(&self.traffic));
+        let (latest, base_path) = (Arc::clone(&shown.latest), shown.site.base_path.clone());
         let headers = DefaultHeaders::new()
             .add(("X-Content-Type-Options", "nosniff"))
             .add(("Referrer-Policy", "no-referrer"))
@@ -122,9 +123,11 @@ impl Way {
             .wrap(headers)
             .wrap_fn(move |request, routes| {
                 let last = has_body(&request) || traffic.is_ending();
-                let answer = routes.call(request);
+                let (answer, latest, base_path) =
+                    (routes.call(request), Arc::clone(&latest), base_path.clone());
                 async move {
                     let mut answer = answer.await?;
+                    latest.metrics.answered(answer.request(), &base_path, answer.status());
                     if last {
                         answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
                     }

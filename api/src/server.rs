@@ -18,6 +18,7 @@ use actix_web::rt::System;
 use chrono::Utc;
 use shared::{
     Database,
+    metrics::Address,
     systemd::{NotifyState, tell},
     vital,
 };
@@ -31,6 +32,7 @@ use crate::{
     connection::Traffic,
     inquiries::Inquiries,
     limits::Limits,
+    metrics,
     pages::Pages,
     publish::{Latest, Publisher},
     refresh,
@@ -98,7 +100,12 @@ impl fmt::Display for Listen {
 ///
 /// # Errors
 /// Why it did not start, for people.
-pub fn run(listen: Option<&Listen>, site: Site, trusted: Trusted) -> Result<(), String> {
+pub fn run(
+    listen: Option<&Listen>,
+    site: Site,
+    trusted: Trusted,
+    metrics_address: Option<&Address>,
+) -> Result<(), String> {
     // Before there is any other thread.
     let handed_over = sockets::handed_over()?;
     let renderer = Renderer::new(&site).map_err(|error| format!("the page can't be set up: {error}"))?;
@@ -106,6 +113,9 @@ pub fn run(listen: Option<&Listen>, site: Site, trusted: Trusted) -> Result<(), 
     let pulse = Arc::new(Pulse::default());
     let clients = Arc::new(Clients::new(trusted, limits.streams));
     let shown = publish(Arc::new(renderer), site, clients, &pulse)?;
+    if let Some(address) = metrics_address {
+        shared::metrics::serve(address, metrics::registry(Arc::clone(&shown.latest)))?;
+    }
     let failed = |error: io::Error| format!("serving: {error}");
     System::new().block_on(async {
         // Before anybody can know that this process is ready: a signal must find its handler.

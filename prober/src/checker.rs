@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::{
     broken::Broken,
-    probe::{Place, Prober},
+    probe::{Place, Prober, Requests},
     resolver::Resolver,
     target::Target,
     verdict::{deserves_another_try, judge},
@@ -60,6 +60,11 @@ impl Checker {
     /// As there, and [`Broken::Stopped`] after [`Checker::close`].
     pub async fn check_in_turn(&self, target: &Target, hangs: bool) -> Result<Check, Broken> {
         self.check_in(if hangs { Place::Hanging } else { Place::Usual }, target).await
+    }
+
+    /// How many requests there are.
+    pub(crate) fn requests(&self) -> Requests {
+        self.0.requests()
     }
 
     /// No request begins any more.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use shared::{Check, Database, Status};
+use shared::{Check, Database, Status, metrics::Address};
 
 use crate::{
     config, migrate, once,
@@ -43,6 +43,10 @@ pub struct Cli {
     /// A folder for what outlives the process: checks on their way to the database
     #[arg(long, global = true, value_name = "PATH", env = "STATE_DIRECTORY")]
     state_dir: Option<PathBuf>,
+
+    /// Where to be scraped by Prometheus, like 127.0.0.1:9150 [default: nowhere]
+    #[arg(long, global = true, value_name = "ADDRESS", env = "STATUS_METRICS_LISTEN")]
+    metrics_listen: Option<Address>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,7 +81,7 @@ impl Cli {
     /// Does what was asked: exit 0 done, 1 failed at run time, 2 bad usage or configuration.
     pub fn answer(self) -> ExitCode {
         match self.command.unwrap_or(Command::Run) {
-            Command::Run => run_daemon(self.config, self.state_dir.as_deref()),
+            Command::Run => run_daemon(self.config, self.state_dir.as_deref(), self.metrics_listen.as_ref()),
             Command::CheckConfig => check_config(&self.config),
             Command::Once { ids, json } => check_once(&self.config, &ids, json),
             Command::Migrate => bring_up_to_date(),
@@ -86,8 +90,12 @@ impl Cli {
     }
 }
 
-fn run_daemon(services_file: PathBuf, state_dir: Option<&std::path::Path>) -> ExitCode {
-    match run::run(services_file, state_dir) {
+fn run_daemon(
+    services_file: PathBuf,
+    state_dir: Option<&std::path::Path>,
+    metrics: Option<&Address>,
+) -> ExitCode {
+    match run::run(services_file, state_dir, metrics) {
         Ok(()) => ExitCode::SUCCESS,
         Err(run::Failed::Configuration(problems)) => refuse(&problems.to_string()),
         Err(run::Failed::System(reason)) => fail(&reason),

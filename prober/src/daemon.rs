@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     config,
     journal::Journal,
+    metrics::Metrics,
     run::Signals,
     schedule::Schedule,
     share::Share,
@@ -69,6 +70,7 @@ pub(crate) struct Daemon {
     clock: Clock,
     canary: Canary,
     journal: Arc<Journal>,
+    metrics: Metrics,
     writer: Option<Writer>,
     /// What the writer knows of other probers.
     news: Option<watch::Receiver<News>>,
@@ -99,6 +101,7 @@ impl Daemon {
         journal: Arc<Journal>,
         writer: Option<Writer>,
         upkeep: Option<Upkeep>,
+        metrics: Metrics,
     ) -> Daemon {
         let (round, news) = (Clock::now(), writer.as_ref().map(Writer::news));
         let now = round.monotonic;
@@ -114,6 +117,7 @@ impl Daemon {
             clock: round,
             canary: Canary::default(),
             journal,
+            metrics,
             hold: news.is_some().then_some((now, now + FIRST_WORD)),
             writer,
             news,
@@ -181,9 +185,12 @@ impl Daemon {
             if !takes(self.share.as_deref(), &turn.id, turn.due) {
                 continue;
             }
-            self.uncounted.skipped += turn.skipped;
-            if !self.begin(&turn.id) {
-                self.uncounted.skipped += 1;
+            let begins = self.begin(&turn.id);
+            let skipped = turn.skipped + u64::from(!begins);
+            self.uncounted.skipped += skipped;
+            self.metrics.skipped.inc_by(skipped);
+            if begins {
+                self.metrics.begins(turn.due.elapsed());
             }
         }
     }
@@ -270,7 +277,10 @@ impl Daemon {
         let stood_still = self.at_work.stood_still_during(&ended);
         let Ended { id, outcome, .. } = ended;
         match outcome {
-            Ok(check) if stood_still && check.status != Status::Online => self.uncounted.of_a_standstill += 1,
+            Ok(check) if stood_still && check.status != Status::Online => {
+                self.uncounted.of_a_standstill += 1;
+                self.metrics.of_a_standstill.inc();
+            }
             Ok(check) if self.canary.doubts(&check) => {
                 // Its service has no other turn until it is known.
                 self.at_work.keep_busy(id);
@@ -279,7 +289,10 @@ impl Daemon {
             Ok(check) => self.measured(check),
             // At the end: no new requests.
             Err(Broken::Stopped) => {}
-            Err(broken) => log::error!("{id}: {broken}; nothing is recorded for this turn"),
+            Err(broken) => {
+                log::error!("{id}: {broken}; nothing is recorded for this turn");
+                self.metrics.broken.inc();
+            }
         }
     }
 
@@ -292,11 +305,14 @@ impl Daemon {
             self.at_work.free(&check.service_id);
             if counts {
                 self.measured(check);
+            } else {
+                self.metrics.undecided.inc();
             }
         }
     }
 
     fn measured(&mut self, check: Check) {
+        self.metrics.measured(&check);
         if let Some(watched) = self.watched.get_mut(check.service_id.as_str()) {
             let before = std::mem::replace(&mut watched.last_status, check.status);
             log_change(before, &check);
@@ -317,6 +333,11 @@ impl Daemon {
                 before.get(target.id.as_str()).map_or(Status::Unknown, |known| known.last_status);
             self.watched
                 .insert(target.id.as_str().into(), Watched { target: Arc::clone(target), last_status });
+        }
+        before.keys().filter(|id| !self.watched.contains_key(*id)).for_each(|id| self.metrics.forget(id));
+        self.metrics.load(self.targets.len());
+        if self.writer.is_none() {
+            self.metrics.share(1, self.targets.len());
         }
         let beats = self.targets.iter().map(|target| (target.id.as_str(), target.interval));
         self.schedule.load(beats, Clock::now());

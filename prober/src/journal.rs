@@ -338,6 +338,11 @@ impl Journal {
         state.advanced.filter(|_| waits).map_or(Duration::ZERO, |at| at.elapsed())
     }
 
+    /// What it takes on disk, in bytes.
+    pub fn size(&self) -> usize {
+        usize::try_from(self.lock().bytes()).unwrap_or(usize::MAX)
+    }
+
     /// How many checks were dropped since the last call, since there was no room, and how many were found spoiled.
     pub fn take_lost(&self) -> (u64, u64) {
         let mut state = self.lock();

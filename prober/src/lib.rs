@@ -23,6 +23,7 @@ pub mod clock;
 pub mod config;
 mod daemon;
 pub mod journal;
+pub mod metrics;
 pub mod migrate;
 pub mod once;
 pub mod output;

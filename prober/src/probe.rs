@@ -29,7 +29,7 @@ use crate::{
 };
 use exchange::{Answer, Exchange};
 use fault::Fault;
-pub(crate) use places::Place;
+pub(crate) use places::{Place, Requests};
 use redirect::Step;
 use threads::Threads;
 use trust::Trust;
@@ -58,6 +58,11 @@ impl Prober {
             trust: Trust::load(),
             threads: Threads::new(at_once, hanging_at_once),
         }
+    }
+
+    /// How many requests there are.
+    pub(crate) fn requests(&self) -> Requests {
+        self.threads.requests()
     }
 
     /// No request begins any more: those that would have fail with [`Broken::Stopped`].

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use shared::Database;
+use shared::{Database, metrics::Address};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -18,6 +18,7 @@ use crate::{
     config,
     daemon::Daemon,
     journal::{self, Ending, Journal},
+    metrics::Metrics,
     upkeep::Upkeep,
     writer::Writer,
 };
@@ -38,7 +39,11 @@ pub enum Failed {
 ///
 /// # Errors
 /// At the start only: what the configuration or the system refuses, for people.
-pub fn run(services_file: PathBuf, state_dir: Option<&Path>) -> Result<(), Failed> {
+pub fn run(
+    services_file: PathBuf,
+    state_dir: Option<&Path>,
+    metrics_address: Option<&Address>,
+) -> Result<(), Failed> {
     let system = |error: std::io::Error| Failed::System(error.to_string());
     let runtime = runtime().map_err(system)?;
     let writer = runtime.block_on(async {
@@ -46,9 +51,16 @@ pub fn run(services_file: PathBuf, state_dir: Option<&Path>) -> Result<(), Faile
         let signals = Signals::catch().map_err(system)?;
         let services = config::load(&services_file).map_err(Failed::Configuration)?;
         let checker = Checker::new().map_err(|error| Failed::System(error.to_string()))?;
-        let (journal, writer) = start_recording(state_dir).map_err(system)?;
+        let metrics = Metrics::new(metrics_address.is_some());
+        let (journal, writer) = start_recording(state_dir, &metrics).map_err(system)?;
+        if let Some(address) = metrics_address {
+            let registry = metrics.registry(Arc::clone(&journal), checker.clone());
+            shared::metrics::serve(address, registry).map_err(Failed::System)?;
+        }
         let upkeep = if writer.is_some() { start_upkeep().map_err(system)? } else { None };
-        Ok(Daemon::new(services_file, checker, journal, writer, upkeep).watch(services, signals).await)
+        Ok(Daemon::new(services_file, checker, journal, writer, upkeep, metrics)
+            .watch(services, signals)
+            .await)
     });
     // Threads of checks that were cut off may still wait for their targets; nobody waits for them.
     runtime.shutdown_background();
@@ -68,12 +80,15 @@ pub fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Without a database nothing is kept: nobody would ever take it.
-fn start_recording(state_dir: Option<&Path>) -> std::io::Result<(Arc<Journal>, Option<Writer>)> {
+fn start_recording(
+    state_dir: Option<&Path>,
+    metrics: &Metrics,
+) -> std::io::Result<(Arc<Journal>, Option<Writer>)> {
     match Database::from_environment("status-prober") {
         Ok(Some(database)) => {
             log::info!("recording to {database}");
             let journal = open_journal(state_dir);
-            let writer = Writer::start(database, Arc::clone(&journal))?;
+            let writer = Writer::start(database, Arc::clone(&journal), metrics.clone())?;
             return Ok((journal, Some(writer)));
         }
         Ok(None) => {

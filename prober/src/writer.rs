@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::{
     journal::{Batch, Ending, Journal},
+    metrics::Metrics,
     migrate,
     standing::Recording,
     store::{self, statistics},
@@ -59,7 +60,7 @@ impl Writer {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(database: Database, journal: Arc<Journal>) -> std::io::Result<Writer> {
+    pub fn start(database: Database, journal: Arc<Journal>, metrics: Metrics) -> std::io::Result<Writer> {
         let wishes = Arc::new(Mutex::new(Wishes::default()));
         let (told, news) = watch::channel(News::default());
         let away = Arc::new(Mutex::new(None));
@@ -67,7 +68,8 @@ impl Writer {
             database,
             journal: Arc::clone(&journal),
             wishes: Arc::clone(&wishes),
-            company: Company::new(journal.id, told),
+            company: Company::new(journal.id, told, metrics.clone()),
+            metrics,
             away: Arc::clone(&away),
             in_hand: None,
             look_due: Instant::now(),
@@ -136,6 +138,7 @@ struct Session {
     journal: Arc<Journal>,
     wishes: Arc<Mutex<Wishes>>,
     company: Company,
+    metrics: Metrics,
     /// Since when there is no connection, once one was lost or could not be had.
     away: Arc<Mutex<Option<DateTime<Utc>>>>,
     in_hand: Option<Batch>,
@@ -148,6 +151,8 @@ impl Session {
     fn run(mut self) {
         while let Err(reason) = self.connect().and_then(|client| self.serve(client)) {
             self.away().get_or_insert_with(Utc::now);
+            self.metrics.connected.set(0);
+            self.metrics.database_errors.inc();
             self.company.is_cut_off();
             if self.retry.is_news(&reason) {
                 let waiting = self.journal.unrecorded();
@@ -169,6 +174,7 @@ impl Session {
         store::bound_every_wait(&mut client).map_err(|error| explain(&error))?;
         self.enrol(&mut client).map_err(|error| explain(&error))?;
         *self.away() = None;
+        self.metrics.connected.set(1);
         log::info!("database: connected; {} checks wait in the journal", self.journal.unrecorded());
         Ok(client)
     }
@@ -217,6 +223,7 @@ impl Session {
 
     /// The connection is good and the heartbeat goes on; what was measured waits.
     fn wait_for_others(&mut self, reason: &str) {
+        self.metrics.database_errors.inc();
         if self.retry.is_news(reason) {
             log::warn!("database: {reason}. {} checks wait in the journal", self.journal.unrecorded());
         }
@@ -257,7 +264,10 @@ impl Session {
         }
         let Some(batch) = &self.in_hand else { return Ok(false) };
         match store::record(client, batch)? {
-            Some(_) => self.in_hand = None,
+            Some(_) => {
+                self.metrics.recorded(batch.checks.len());
+                self.in_hand = None;
+            }
             None => self.enrol(client)?,
         }
         Ok(true)
@@ -265,6 +275,8 @@ impl Session {
 
     fn report_lost(&self) {
         let (dropped, spoiled) = self.journal.take_lost();
+        self.metrics.dropped.inc_by(dropped);
+        self.metrics.spoiled.inc_by(spoiled);
         if dropped > 0 {
             log::error!("{dropped} checks were dropped unrecorded: the journal was full");
         }

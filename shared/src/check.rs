@@ -90,6 +90,18 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Every class.
+    pub const ALL: [Failure; 8] = [
+        Failure::Dns,
+        Failure::Connect,
+        Failure::Tls,
+        Failure::Timeout,
+        Failure::Protocol,
+        Failure::Redirect,
+        Failure::Status,
+        Failure::Slow,
+    ];
+
     /// The word that [`Check::error`] begins with.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,18 +118,8 @@ impl Failure {
 
     /// The failure that an error text begins with; `None` for texts of other programs.
     pub fn of_error(error: &str) -> Option<Failure> {
-        const ALL: [Failure; 8] = [
-            Failure::Dns,
-            Failure::Connect,
-            Failure::Tls,
-            Failure::Timeout,
-            Failure::Protocol,
-            Failure::Redirect,
-            Failure::Status,
-            Failure::Slow,
-        ];
         let word = error.split([' ', ':']).next()?;
-        ALL.into_iter().find(|failure| failure.as_str() == word)
+        Failure::ALL.into_iter().find(|failure| failure.as_str() == word)
     }
 }
 

@@ -19,6 +19,7 @@ pub mod check;
 pub mod database;
 pub mod distribution;
 pub mod logging;
+pub mod metrics;
 pub mod printable;
 pub mod retry;
 pub mod service;

@@ -17,6 +17,7 @@ mod groups;
 mod live;
 mod look;
 mod loss;
+mod metrics;
 mod oddities;
 mod outages;
 mod page;

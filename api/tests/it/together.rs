@@ -37,12 +37,18 @@ pub(crate) fn program() -> PathBuf {
 
 impl Prober {
     pub(crate) fn start(services: &str, database_url: &str) -> Prober {
+        Prober::start_with(services, database_url, &[])
+    }
+
+    /// The same, told more.
+    pub(crate) fn start_with(services: &str, database_url: &str, arguments: &[&str]) -> Prober {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("services.toml");
         std::fs::write(&file, services).unwrap();
         let mut child = Command::new(program())
             .args(["run", "--config"])
             .arg(file)
+            .args(arguments)
             .env_clear()
             .env("DATABASE_URL", database_url)
             .stdin(Stdio::null())

@@ -28,9 +28,19 @@ pub(crate) enum Place {
     Hanging,
 }
 
+/// How many requests there are, but for those beside all bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Requests {
+    /// They have a place.
+    pub(crate) in_flight: usize,
+    /// They wait for one.
+    pub(crate) waiting: usize,
+}
+
 /// A bounded number of places, and what waits for one.
 #[derive(Debug)]
 pub(super) struct Places<T> {
+    all: usize,
     free: usize,
     /// Of `free`, what [`Place::Hanging`] may still take.
     free_to_hang: usize,
@@ -59,6 +69,7 @@ impl<T> Places<T> {
     /// So many, of which so many may hang.
     pub(super) fn new(all: usize, hanging: usize) -> Places<T> {
         Places {
+            all,
             free: all,
             free_to_hang: hanging,
             extra: VecDeque::new(),
@@ -109,6 +120,12 @@ impl<T> Places<T> {
     /// Whether something waits.
     pub(super) fn are_awaited(&self) -> bool {
         [&self.extra, &self.usual, &self.hanging].iter().any(|waiting| !waiting.is_empty())
+    }
+
+    /// How many there are.
+    pub(super) fn requests(&self) -> Requests {
+        let waiting = self.extra.len() + self.usual.len() + self.hanging.len();
+        Requests { in_flight: self.all - self.free, waiting }
     }
 
     /// Nothing begins any more; what waits is dropped.

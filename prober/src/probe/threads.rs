@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::sleep};
 
-use super::places::{Place, Places, SLOT, Seat};
+use super::places::{Place, Places, Requests, SLOT, Seat};
 use crate::broken::Broken;
 
 /// What a thread of a check needs with TLS.
@@ -74,6 +74,11 @@ impl Threads {
             }),
         );
         result.await.unwrap_or(Err(Broken::Stopped))
+    }
+
+    /// How much there is.
+    pub(super) fn requests(&self) -> Requests {
+        lock(&self.0).places.requests()
     }
 
     /// Nothing begins any more.

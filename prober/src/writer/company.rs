@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::is_held_up;
 use crate::{
     clock::Clock,
+    metrics::Metrics,
     share::{EVERY, Gain, Looked, Share, Sharing},
     store::{
         self,
@@ -53,6 +54,7 @@ pub struct Loaded {
 #[derive(Debug)]
 pub(super) struct Company {
     me: Uuid,
+    metrics: Metrics,
     host: String,
     sharing: Sharing,
     loaded: Option<Loaded>,
@@ -71,9 +73,10 @@ pub(super) struct Company {
 }
 
 impl Company {
-    pub(super) fn new(me: Uuid, told: watch::Sender<News>) -> Company {
+    pub(super) fn new(me: Uuid, told: watch::Sender<News>, metrics: Metrics) -> Company {
         Company {
             me,
+            metrics,
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             sharing: Sharing::new(me, Utc::now()),
             loaded: None,
@@ -246,6 +249,7 @@ impl Company {
         let services = services.map_or(&[] as &[Service], |loaded| &loaded.services);
         let ours = |service: &&Service| self.sharing.share().is_some_and(|share| share.holds(&service.id));
         let held = services.iter().filter(ours).count();
+        self.metrics.share(members, held);
         if !self.sharing.is_settled() || (members, held) == self.said {
             return;
         }

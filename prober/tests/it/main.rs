@@ -8,6 +8,7 @@ mod daemon;
 mod faults;
 mod figures;
 mod journal;
+mod metrics;
 mod migrations;
 mod probe;
 mod process;
