@@ -1,5 +1,5 @@
 //! What the read API answers, each in the contract's words: as JSON with every key present, null where unknown, and, where
-//! it lists rows, as CSV of the same columns. Pure: what was read comes in.
+//! it lists rows, as CSV of the same columns. What was read comes in.
 
 mod counted;
 mod listed;

@@ -10,12 +10,14 @@
 //! error, and a visitor costs the same with one check or a hundred million.
 //!
 //! What few ask for is drawn when they do: [`pages`] has the page of a service, and those of outages, drawn of the same
-//! snapshot, each once for all who ask. How long checks took over months ([`response_times`]) is read for it by
-//! [`inquiries`], on a connection of its own.
+//! snapshot, each once for all who ask; and so the [`answers`] for programs that the snapshot gives, a [`badge`], a
+//! [`feed`]. How long checks took over months ([`response_times`]) is read for it by [`inquiries`], on a connection of its
+//! own. What programs ask about the past is read by others like them: [`query`] understands the question, or there is a
+//! [`problem`]; [`span`] divides time, and a [`cursor`] tells where a list goes on.
 //!
 //! A visitor comes in by one of the [`sockets`] on a [`connection`], which he loses when he takes nothing; [`serve`]
-//! leads from there to the routes, within [`limits`], [`clients`] tells whose streams are too many, and the
-//! [`watchdog`] tells systemd whether all this advances.
+//! leads from there to the routes, within [`limits`], [`clients`] tells whose streams are too many, the
+//! [`watchdog`] tells systemd whether all this advances, and [`metrics`] tell Prometheus how much.
 
 pub mod accept;
 pub mod answers;
