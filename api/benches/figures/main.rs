@@ -1,21 +1,22 @@
 //! What the api's figures cost with a history of any length: start-up, from a new check to new bytes, reading all
-//! figures against one plain SQL pass, the rollups on disk, and memory after a minute of load. Prints the bound beside
-//! each. Run with `cargo build --release && cargo bench -p api --bench figures -- CHECKS SERVICES BEAT_SECONDS`
+//! figures against one plain SQL pass, the rollups on disk, memory after a minute of load, and what programs ask. Prints the
+//! bound beside each. Run with `cargo build --release && cargo bench -p api --bench figures -- CHECKS SERVICES BEAT_SECONDS`
 //! (a million checks of 50 services, one a minute). A hundred million take about 20 GB below the temporary folder.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
+
+mod api;
+mod questions;
 
 use std::{
     cell::RefCell,
     collections::HashMap,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-use api::{
+use ::api::{
     facts::Facts,
     refresh::Known,
     store,
@@ -26,9 +27,10 @@ use postgres::{Client, Row};
 use shared::testing::{
     Cluster, DURABLE,
     bench::{Figures, Pairs, machine, resident_mib},
-    free_port,
     history::{self, FILLING, History},
 };
+
+use api::{Answer, Api};
 
 const CONNECTIONS: usize = 64;
 const LOAD: Duration = Duration::from_secs(60);
@@ -90,6 +92,7 @@ fn main() {
     println!("resident, just started                         {:.1} MiB", resident_mib(api.child.id()));
     new_checks(&api, &mut client, services);
     load(&api, &mut client, services);
+    questions::measure(&api, &history);
 }
 
 /// A server with the history, adopted by the prober's own migrations, with the settings of one that keeps its data.
@@ -279,107 +282,6 @@ fn load(api: &Api, client: &mut Client, services: u32) {
         resident_mib(api.child.id()),
         served.into_inner(),
     );
-}
-
-/// A running status-api; killed when dropped.
-struct Api {
-    child: Child,
-    address: String,
-}
-
-impl Api {
-    fn start(url: &str) -> Api {
-        let address = format!("127.0.0.1:{}", free_port());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_status-api"));
-        command.args(["--listen", &address]).env_clear().env("DATABASE_URL", url).env("RUST_LOG", "error");
-        Api { child: command.stdin(Stdio::null()).spawn().unwrap(), address }
-    }
-
-    fn connect(&self) -> Connection {
-        Connection::open(&self.address).unwrap()
-    }
-
-    /// Looks every millisecond.
-    fn wait_for_services(&self, services: u32) {
-        let last = format!("\"id\":\"{}\"", History::id(services - 1));
-        let end = Instant::now() + Duration::from_secs(60);
-        let mut connection = None;
-        loop {
-            match &mut connection {
-                None => connection = Connection::open(&self.address).ok(),
-                Some(connection) => {
-                    let ready = connection.get("/readyz").status == 200;
-                    if ready && connection.get("/api/status").body.contains(&last) {
-                        return;
-                    }
-                }
-            }
-            assert!(Instant::now() < end, "the services are not listed");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// One kept-alive connection that asks for identity: no more of HTTP than the api's answers need.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    tag: String,
-}
-
-struct Answer {
-    status: u16,
-    body: String,
-}
-
-impl Connection {
-    fn open(address: &str) -> std::io::Result<Connection> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Connection { stream: BufReader::with_capacity(1 << 16, stream), tag: String::new() })
-    }
-
-    fn get(&mut self, path: &str) -> Answer {
-        self.ask(path, "")
-    }
-
-    /// Without a body where nothing changed since the last answer.
-    fn get_if_new(&mut self, path: &str) -> Answer {
-        let known = format!("If-None-Match: {}\r\n", self.tag);
-        self.ask(path, &known)
-    }
-
-    fn ask(&mut self, path: &str, header: &str) -> Answer {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n");
-        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
-        let status = self.line().split(' ').nth(1).unwrap().parse().unwrap();
-        let mut length = 0;
-        loop {
-            let line = self.line();
-            let Some((name, value)) = line.split_once(':') else { break };
-            match name.to_ascii_lowercase().as_str() {
-                "content-length" => length = value.trim().parse().unwrap(),
-                "etag" => value.trim().clone_into(&mut self.tag),
-                _ => {}
-            }
-        }
-        let mut body = vec![0; if status == 304 { 0 } else { length }];
-        self.stream.read_exact(&mut body).unwrap();
-        Answer { status, body: String::from_utf8(body).unwrap() }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).unwrap();
-        line
-    }
 }
 
 /// How many checks the JSON counts for this service; `None` where the answer has no body.
