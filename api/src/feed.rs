@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveTime, Utc};
 use shared::printable::printable;
 
 use crate::{
-    outages::Outage,
+    outages::{Outage, least},
     site::Site,
     snapshot::{ServiceState, Snapshot},
     words,
@@ -17,19 +17,13 @@ use crate::{
 /// The newest of them.
 const MOST_ENTRIES: usize = 50;
 
-/// The feed of the service of this id, or of all of them, in UTF-8; `None` where there is no such service.
+/// The feed of the service of this id, or of all of them, in UTF-8; `None` where there is no such service, or
+/// nothing was read yet.
 pub fn atom(snapshot: &Snapshot, id: Option<&str>, site: &Site) -> Option<Vec<u8>> {
-    let states = match id {
-        Some(id) => std::slice::from_ref(snapshot.service(id)?),
-        None => &snapshot.services,
-    };
-    let mut outages: Vec<(&ServiceState, &Outage)> = states
-        .iter()
-        .flat_map(|state| state.past.outages.iter().map(move |outage| (state, outage)))
-        .collect();
-    outages.sort_by_key(|(_, outage)| Reverse((updated(outage), outage.began)));
-    outages.truncate(MOST_ENTRIES);
-    let of = id.map(|_| format!("{} – ", states[0].service.name)).unwrap_or_default();
+    let name = id.and_then(|id| snapshot.service(id)).map(|state| state.service.name.as_str());
+    let newest = |one: &(&ServiceState, &Outage)| Reverse((updated(one.1), one.1.began));
+    let outages = least(snapshot.outages(id)?, MOST_ENTRIES, newest);
+    let of = name.map(|name| format!("{name} – ")).unwrap_or_default();
     let (path, page) = match id {
         Some(id) => (format!("/status/services/{id}/feed.atom"), format!("/status/services/{id}")),
         None => ("/status/feed.atom".into(), "/status".into()),

@@ -121,6 +121,11 @@ impl Inquiries {
     }
 }
 
+/// The bounds of a statement were reached, or somebody held what it needs for too long.
+fn is_too_long(error: &Error) -> bool {
+    [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE].iter().any(|sign| error.code() == Some(sign))
+}
+
 /// The thread's own: the connection, and what it read lately.
 struct Reader {
     database: Database,
@@ -234,7 +239,7 @@ impl Reader {
         match seen {
             Ok(seen) => Ok(seen.ok_or(Unanswered::Empty)),
             // The connection is good, and others may have their answers.
-            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => Ok(Err(Unanswered::TooLong)),
+            Err(error) if is_too_long(&error) => Ok(Err(Unanswered::TooLong)),
             Err(error) => Err(explain(&error)),
         }
     }

@@ -57,6 +57,21 @@ pub fn of(runs: &[Run]) -> Vec<Outage> {
     outages
 }
 
+/// So many of these, the least by a key, ascending; never many more of them are held.
+pub fn least<T, K: Ord>(items: impl Iterator<Item = T>, most: usize, key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut kept = Vec::new();
+    for item in items {
+        kept.push(item);
+        if kept.len() > 2 * most {
+            kept.sort_unstable_by_key(&key);
+            kept.truncate(most);
+        }
+    }
+    kept.sort_unstable_by_key(&key);
+    kept.truncate(most);
+    kept
+}
+
 impl Outage {
     fn begin(run: &Run) -> Outage {
         Outage {
@@ -103,6 +118,8 @@ fn worse(a: Status, b: Status) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(minute: i64) -> DateTime<Utc> {
@@ -169,6 +186,16 @@ mod tests {
             assert_eq!(of(&[run(0, 9, by_status)])[0].status, status);
             let goes_on = Run { before: Some(at(9)), online_before: false, ..run(10, 12, by_status) };
             assert_eq!(of(&[run(0, 9, [0, 0, 0]), goes_on])[0].status, status);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_least_are_those_that_sorting_all_gives(items in prop::collection::vec(0..50, 0..200), most in 0_usize..30) {
+            let mut sorted = items.clone();
+            sorted.sort_unstable_by_key(|item| std::cmp::Reverse(*item));
+            sorted.truncate(most);
+            prop_assert_eq!(least(items.into_iter(), most, |item| std::cmp::Reverse(*item)), sorted);
         }
     }
 

@@ -8,6 +8,7 @@ use shared::{Service, Status};
 
 use crate::{
     facts::{Facts, Newest, Past, Reading},
+    outages::Outage,
     uptime::{Percent, Window},
 };
 
@@ -177,6 +178,17 @@ impl Snapshot {
     /// The service of this id, where it is shown.
     pub fn service(&self, id: &str) -> Option<&ServiceState> {
         self.services.iter().find(|state| state.service.id == id)
+    }
+
+    /// The outages of the service of this id, or of all, each with its service; `None` where there is no such service, and
+    /// where nobody knows of any, since nothing was read yet.
+    pub fn outages(&self, id: Option<&str>) -> Option<impl Iterator<Item = (&ServiceState, &Outage)>> {
+        let states = match id {
+            _ if matches!(self.source, Source::Unconfigured | Source::NeverRead) => return None,
+            Some(id) => std::slice::from_ref(self.service(id)?),
+            None => &self.services,
+        };
+        Some(states.iter().flat_map(|state| state.past.outages.iter().map(move |outage| (state, outage))))
     }
 
     /// Whether the other says the same but for what the clock alone moves: `as_of`, and windows that slide.

@@ -1,5 +1,8 @@
 //! Outages, newest first.
 
+use std::cmp::Reverse;
+
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::{Failure, Status};
 use utoipa::ToSchema;
@@ -7,8 +10,8 @@ use utoipa::ToSchema;
 use super::exact;
 use crate::{
     cursor::Cursor,
-    json::instant,
-    outages::Outage,
+    json::{self, SourceWord, instant},
+    outages::{Outage, least},
     query::OfOutages,
     snapshot::{ServiceState, Snapshot},
 };
@@ -20,6 +23,9 @@ pub struct OutagesAnswer {
     /// The instant that they are as of.
     #[schema(format = DateTime)]
     pub as_of: String,
+    /// What stands behind them.
+    #[schema(value_type = SourceWord)]
+    pub source: &'static str,
     /// By their begin, newest first; those of one instant by their service's id.
     pub outages: Vec<OutageRow>,
     /// Where the next answer goes on; null where there are no more.
@@ -93,33 +99,28 @@ impl OutageRow {
 impl OutagesAnswer {
     /// Those that are asked for; `None` where there is no such service.
     pub fn of(snapshot: &Snapshot, of: &OfOutages, base_path: &str) -> Option<OutagesAnswer> {
-        let services = match &of.service {
-            Some(id) => std::slice::from_ref(snapshot.service(id)?),
-            None => &snapshot.services,
+        let after = of.cursor.as_ref().map(|cursor| (Reverse(cursor.at), cursor.key.as_str()));
+        let is_wanted = |one: &(&ServiceState, &Outage)| {
+            of.to.is_none_or(|to| one.1.began < to.0)
+                && of.from.is_none_or(|from| one.1.after.is_none_or(|after| after > from.0))
+                && after.is_none_or(|after| place(one) > after)
         };
-        let every =
-            services.iter().flat_map(|state| state.past.outages.iter().map(move |outage| (state, outage)));
-        let is_wanted = |outage: &Outage| {
-            of.to.is_none_or(|to| outage.began < to.0)
-                && of.from.is_none_or(|from| outage.after.is_none_or(|after| after > from.0))
-        };
-        let order = |state: &ServiceState, outage: &Outage| {
-            (std::cmp::Reverse(outage.began), state.service.id.clone())
-        };
-        let after = of.cursor.as_ref().map(|cursor| (std::cmp::Reverse(cursor.at), cursor.key.clone()));
-        let mut wanted: Vec<(&ServiceState, &Outage)> = every
-            .filter(|(state, outage)| {
-                is_wanted(outage) && after.as_ref().is_none_or(|after| order(state, outage) > *after)
-            })
-            .collect();
-        wanted.sort_by_cached_key(|(state, outage)| order(state, outage));
         let limit = usize::from(of.limit.0);
-        let next = (wanted.len() > limit).then(|| wanted.get(limit - 1)).flatten();
-        let next_cursor = next.map(|(state, outage)| {
+        let every = snapshot.outages(of.service.as_deref())?.filter(is_wanted);
+        let mut wanted = least(every, limit + 1, place);
+        let more = wanted.len() > limit;
+        wanted.truncate(limit);
+        let last = wanted.last().filter(|_| more);
+        let next_cursor = last.map(|(state, outage)| {
             Cursor::new(&of.question(), outage.began, state.service.id.as_str()).encode()
         });
-        wanted.truncate(limit);
         let outages = wanted.iter().map(|(state, outage)| OutageRow::of(state, outage, base_path)).collect();
-        Some(OutagesAnswer { as_of: instant(snapshot.as_of), outages, next_cursor })
+        let (as_of, source) = (instant(snapshot.as_of), json::source(&snapshot.source));
+        Some(OutagesAnswer { as_of, source, outages, next_cursor })
     }
+}
+
+/// In the list: the newest first, then by the service's id.
+fn place<'a>(one: &(&'a ServiceState, &'a Outage)) -> (Reverse<DateTime<Utc>>, &'a str) {
+    (Reverse(one.1.began), &one.0.service.id)
 }

@@ -6,9 +6,9 @@ use std::{env, fmt::Write as _};
 use chrono::{DateTime, Utc};
 use postgres::Client;
 use serde_json::{Value, json};
-use shared::testing::Database;
+use shared::testing::{Database, eventually};
 
-use crate::api::{Answer, Api, check, heartbeat, publish_service};
+use crate::api::{Answer, Api, ask, check, heartbeat, publish_service};
 
 /// `main` is checked, and others are there; the api has seen all.
 fn with_services() -> (Database, Client, Api) {
@@ -465,4 +465,32 @@ fn answers_are_known_again_by_their_tag_and_head_has_no_body() {
     );
     assert_eq!((options.status, options.header("access-control-allow-methods")), (204, "GET, HEAD"));
     assert_eq!(options.header("access-control-allow-origin"), "*");
+}
+
+#[test]
+fn a_queue_of_questions_that_hang_is_told_so_and_the_page_does_not_notice() {
+    let (database, mut client, api) = with_services();
+    check(&mut client, "main", "1 minute", "online");
+    api.status_when("the check", |status| status["services"][0]["total_checks"] == 1);
+    let mut locker = database.connect();
+    locker.batch_execute("BEGIN; LOCK TABLE service_checks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let url = format!("{}/api/services/main/checks", api.address);
+        let ask = |_| {
+            let url = url.clone();
+            scope.spawn(move || ask("GET", &url, &[]))
+        };
+        let asked: Vec<_> = (0..90).map(ask).collect();
+        for _ in 0..20 {
+            assert_eq!(api.get("/status").status, 200);
+        }
+        asked.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    answers.iter().for_each(|answer| assert_is_problem(answer, 503, ""));
+    let detail = |answer: &Answer| answer.json()["detail"].as_str().unwrap().to_owned();
+    let busy = answers.iter().filter(|answer| detail(answer).starts_with("Too many ask")).count();
+    assert!((20..90).contains(&busy), "{busy} of 90: one is asked, 64 wait");
+    assert!(answers.iter().all(|answer| answer.header("retry-after").parse::<u32>().is_ok()));
+    drop(locker);
+    eventually("all is answered again", || api.get("/api/services/main/checks").status == 200);
 }
