@@ -25,6 +25,11 @@ impl Described {
         let page = renderer.reference(&document).map_err(|error| error.to_string())?;
         Ok(Described { document: Body::lasting(document.to_string()), page: Body::lasting(page) })
     }
+
+    /// The page for people.
+    pub fn page(&self) -> &Body {
+        &self.page
+    }
 }
 
 pub(super) async fn document(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
@@ -32,7 +37,7 @@ pub(super) async fn document(request: HttpRequest, shown: web::Data<Shown>) -> H
 }
 
 pub(super) async fn page(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    send_page(&request, &shown, &shown.described.page, FOR_AN_HOUR)
+    send_page(&request, &shown, shown.described.page(), FOR_AN_HOUR)
 }
 
 #[derive(OpenApi)]

@@ -131,7 +131,7 @@ fn the_pages_of_services_and_of_outages_are_accessible() {
         pages(
             "groups",
             samples::grouped(),
-            &["/services/files", "/services/pass", "/services/matrix", "/outages"],
+            &["/services/files", "/services/pass", "/services/matrix", "/outages", "/api"],
         ),
         pages("hostile", samples::hostile(), &["/services/f-g?period=90d", "/outages?service=a"]),
     ]);

@@ -58,6 +58,7 @@ fn the_main_pages_are_photographed() {
         ("service-day", "/status/services/git?period=24h"),
         ("outages", "/status/outages"),
         ("outages-of-one", "/status/outages?service=git"),
+        ("api", "/status/api"),
     ] {
         let visitor = open(&site, below, &Habits::default());
         for (width, dark) in
