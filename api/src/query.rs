@@ -206,25 +206,6 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// Of the three parameters that tell it; `usual` where there is none.
-    ///
-    /// # Errors
-    /// Where they do not go together.
-    fn of(
-        window: Option<Window>,
-        from: Option<Instant>,
-        to: Option<Instant>,
-        usual: Window,
-    ) -> Result<Reach, Problem> {
-        match (window, from, to) {
-            (None, None, None) => Ok(Reach::Last(usual)),
-            (Some(window), None, None) => Ok(Reach::Last(window)),
-            (None, Some(from), to) => Ok(Reach::Between(from, to)),
-            (None, None, Some(_)) => Err(Problem::bad_request("from: is missing; `to` tells where it ends")),
-            (Some(_), ..) => Err(Problem::bad_request("window: leave it out, or `from` and `to`")),
-        }
-    }
-
     /// The span that this is at `as_of`; `None` for all time. A window begins after the instant that lies so long ago, as
     /// the contract has it.
     ///
@@ -337,11 +318,11 @@ impl OfOutages {
     }
 }
 
-/// The parameters of a service's uptime.
+/// The parameters of what is told of a stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct OfUptime {
+pub struct OfPast {
     /// What ends now: hours like `24h`, days of 24 hours like `30d`, or `all_time`. Without it, and without `from`, `30d`.
     #[param(value_type = Option<String>, pattern = "^([1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d|all_time)$", example = "30d")]
     pub window: Option<Window>,
@@ -360,51 +341,19 @@ pub struct OfUptime {
     pub format: Format,
 }
 
-impl OfUptime {
+impl OfPast {
     /// What it reaches over.
     ///
     /// # Errors
     /// Where the parameters do not go together.
     pub fn reach(&self) -> Result<Reach, Problem> {
-        Reach::of(self.window, self.from, self.to, Window::Days(30))
-    }
-}
-
-/// The parameters of a service's response times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct OfResponseTimes {
-    /// What ends now: hours like `24h`, or days of 24 hours like `30d`. Without it, and without `from`, `7d`.
-    #[param(value_type = Option<String>, pattern = "^([1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d)$", example = "7d")]
-    pub window: Option<Window>,
-    /// Instead of a window: checks that began then or later, to the hour. At most 3660 days before `to`.
-    #[param(inline, example = "2026-02-01")]
-    pub from: Option<Instant>,
-    /// Checks that began before then, to the hour; without it, before now.
-    #[param(inline, example = "2026-03-01")]
-    pub to: Option<Instant>,
-    /// What it is divided into, in UTC: at most 10000 of them. Days, where it is not told.
-    #[param(inline)]
-    pub buckets: Option<Bucket>,
-    /// In what form.
-    #[serde(default)]
-    #[param(inline)]
-    pub format: Format,
-}
-
-impl OfResponseTimes {
-    /// What it reaches over.
-    ///
-    /// # Errors
-    /// Where the parameters do not go together.
-    pub fn reach(&self) -> Result<Reach, Problem> {
-        if self.window == Some(Window::AllTime) {
-            let most =
-                format!("window: write hours like 24h or days like 30d, at most {LONGEST_DAYS} of them");
-            return Err(Problem::bad_request(most));
+        match (self.window, self.from, self.to) {
+            (None, None, None) => Ok(Reach::Last(Window::Days(30))),
+            (Some(window), None, None) => Ok(Reach::Last(window)),
+            (None, Some(from), to) => Ok(Reach::Between(from, to)),
+            (None, None, Some(_)) => Err(Problem::bad_request("from: is missing; `to` tells where it ends")),
+            (Some(_), ..) => Err(Problem::bad_request("window: leave it out, or `from` and `to`")),
         }
-        Reach::of(self.window, self.from, self.to, Window::Days(7))
     }
 }
 
@@ -488,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_window_or_a_range_and_never_both() {
-        let of = |query: &str| parse::<OfUptime>(query).unwrap().reach();
+        let of = |query: &str| parse::<OfPast>(query).unwrap().reach();
         assert_eq!(of(""), Ok(Reach::Last(Window::Days(30))));
         assert_eq!(of("window=7d"), Ok(Reach::Last(Window::Days(7))));
         assert!(matches!(of("from=2026-02-12"), Ok(Reach::Between(_, None))));

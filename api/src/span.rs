@@ -63,6 +63,11 @@ impl Span {
         Ok(Span { from, to, and_later: false })
     }
 
+    /// All time: what began with the first check, where there is one, and ends now.
+    pub fn since(first: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Span {
+        Span { from: first.unwrap_or(now).min(now), to: now, and_later: true }
+    }
+
     /// Its whole hours and the rest. Where what lies after it counts too, the hours have no end.
     pub fn parts(&self) -> Parts {
         let from_next = |at: DateTime<Utc>| hour_of(at) + i64::from(begin_of(hour_of(at)) < at);

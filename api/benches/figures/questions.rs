@@ -33,7 +33,6 @@ fn kinds(history: &History) -> Vec<(&'static str, Ask)> {
         let (one, other) = (at(n), at(n * 31 + 17) - TimeDelta::seconds(1));
         format!("from={}&to={}", text(one.min(other)), text(one.max(other)))
     };
-    let days = length.num_days().clamp(1, 3_660);
     let below = |rest: &'static str| -> Ask { Box::new(move |id, _| format!("/api/services/{id}{rest}")) };
     vec![
         ("services", Box::new(|_, _| "/api/services".into())),
@@ -50,11 +49,8 @@ fn kinds(history: &History) -> Vec<(&'static str, Ask)> {
         ("uptime, any range", Box::new(move |id, n| format!("/api/services/{id}/uptime?{}", range(n)))),
         ("uptime, all time by month", below("/uptime?window=all_time&buckets=month")),
         ("uptime, 30 days by hour", below("/uptime?window=30d&buckets=hour")),
-        ("response times, 7 days by hour", below("/response-times?buckets=hour")),
-        (
-            "response times, all by day",
-            Box::new(move |id, _| format!("/api/services/{id}/response-times?window={days}d")),
-        ),
+        ("response times, 7 days by hour", below("/response-times?window=7d&buckets=hour")),
+        ("response times, all by day", below("/response-times?window=all_time&buckets=day")),
         ("outages", Box::new(|_, n| format!("/api/outages?limit=100&from=2020-01-{:02}", n % 28 + 1))),
         ("feed", Box::new(|_, _| "/status/feed.atom".into())),
         ("badge", Box::new(|id, _| format!("/status/badges/{id}/uptime.svg"))),

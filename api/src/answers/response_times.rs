@@ -27,7 +27,8 @@ pub struct ResponseTimesAnswer {
     /// All of it.
     #[serde(flatten)]
     pub whole: ResponseTimesBucket,
-    /// Every bucket in its order, the first and the last as far as they belong to the range.
+    /// Every bucket in its order, the first and the last as far as they belong to the range; empty where none were asked
+    /// for.
     pub buckets: Vec<ResponseTimesBucket>,
 }
 

@@ -1,6 +1,6 @@
 //! The read API: what the snapshot answers, and what is read for it from the database on a connection of its own.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -27,10 +27,7 @@ use crate::{
     json::{self, instant},
     pages::{self, Drawn, NotDrawn},
     problem::Problem,
-    query::{
-        self, Format, Nothing, OfChecks, OfOutages, OfResponseTimes, OfServices, OfUptime, Reach, Window,
-        parse,
-    },
+    query::{self, Format, Nothing, OfChecks, OfOutages, OfPast, OfServices, Reach, Window, parse},
     snapshot::Source,
     span::{Bucket, Span},
     store::{
@@ -204,7 +201,7 @@ pub(super) async fn checks(request: HttpRequest, shown: web::Data<Shown>, id: we
     get,
     path = "/api/services/{id}/uptime",
     tag = "history",
-    params(OfService, OfUptime),
+    params(OfService, OfPast),
     responses(
         (status = 200, description = "The uptime", content((UptimeAnswer = "application/json"), (String = "text/csv"))),
         Refusals,
@@ -212,13 +209,10 @@ pub(super) async fn checks(request: HttpRequest, shown: web::Data<Shown>, id: we
     )
 )]
 pub(super) async fn uptime(request: HttpRequest, shown: web::Data<Shown>, id: web::Path<String>) -> Answer {
-    let of: OfUptime = parse(request.query_string())?;
+    let of: OfPast = parse(request.query_string())?;
     let (reach, as_of) = (of.reach()?, Utc::now().trunc_subsecs(3));
     let span = reach.span(as_of)?;
-    // Before anything is read; where it is all time, its begin is not known yet.
-    if let (Some(span), Some(bucket)) = (span, of.buckets) {
-        span.buckets(bucket).map_err(Problem::bad_request)?;
-    }
+    buckets(span, &of)?;
     let service = find(&shown, &id)?;
     let bucket = of.buckets.unwrap_or(Bucket::Month);
     let look = {
@@ -234,19 +228,14 @@ pub(super) async fn uptime(request: HttpRequest, shown: web::Data<Shown>, id: we
 
 fn uptime_of(
     service: &Service,
-    of: &OfUptime,
+    of: &OfPast,
     reach: Reach,
     (span, as_of): (Option<Span>, DateTime<Utc>),
     (first, counted): (Option<DateTime<Utc>>, Counted),
 ) -> Result<Drawn, Problem> {
-    let span = span.unwrap_or(Span { from: first.unwrap_or(as_of).min(as_of), to: as_of, and_later: true });
-    let buckets = match of.buckets {
-        Some(bucket) => {
-            let spans = span.buckets(bucket).map_err(Problem::bad_request)?;
-            UptimeBucket::each(&spans, &counted, bucket)
-        }
-        None => Vec::new(),
-    };
+    let span = span.unwrap_or(Span::since(first, as_of));
+    let spans = buckets(Some(span), of)?;
+    let buckets = of.buckets.map_or(Vec::new(), |bucket| UptimeBucket::each(&spans, &counted, bucket));
     let mut whole = UptimeBucket::whole(&(span.from..span.to), &counted);
     // A month's figure is not shown after an hour.
     let is_younger = first.is_none_or(|first| first >= span.from);
@@ -272,7 +261,7 @@ fn uptime_of(
     get,
     path = "/api/services/{id}/response-times",
     tag = "history",
-    params(OfService, OfResponseTimes),
+    params(OfService, OfPast),
     responses(
         (status = 200, description = "The response times", content(
             (ResponseTimesAnswer = "application/json"),
@@ -287,31 +276,45 @@ pub(super) async fn response_times(
     shown: web::Data<Shown>,
     id: web::Path<String>,
 ) -> Answer {
-    let of: OfResponseTimes = parse(request.query_string())?;
+    let of: OfPast = parse(request.query_string())?;
     let (reach, as_of) = (of.reach()?, Utc::now().trunc_subsecs(3));
-    let span = reach.span(as_of)?.ok_or_else(|| Problem::bad_request("window: write hours or days"))?;
-    let span = span.in_whole_hours();
-    let spans = span.buckets(of.buckets.unwrap_or(Bucket::Day)).map_err(Problem::bad_request)?;
+    let span = reach.span(as_of)?.map(|span| span.in_whole_hours());
+    buckets(span, &of)?;
     let service = find(&shown, &id)?;
     let look = {
         let id = service.id.clone();
-        let numbers = hour_of(span.from)..hour_of(span.to);
-        move |transaction: &mut Transaction<'_>| store::hours::hours(transaction, &id, &numbers, as_of)
+        move |transaction: &mut Transaction<'_>| {
+            let span = match span {
+                Some(span) => span,
+                None => Span::since(counts::first_check(transaction, &id)?, as_of).in_whole_hours(),
+            };
+            let numbers = hour_of(span.from)..hour_of(span.to);
+            Ok((span, store::hours::hours(transaction, &id, &numbers, as_of)?))
+        }
     };
-    let draw = move |hours: Vec<_>| {
-        let buckets: Vec<_> = spans.iter().map(|span| ResponseTimesBucket::of(span, &hours)).collect();
+    let draw = move |(span, hours): (Span, Vec<_>)| {
+        let buckets: Vec<_> =
+            buckets(Some(span), &of)?.iter().map(|span| ResponseTimesBucket::of(span, &hours)).collect();
+        let whole = ResponseTimesBucket::of(&(span.from..span.to), &hours);
         Ok(match of.format {
-            Format::Csv => list(&ResponseTimesBucket::HEADINGS, &buckets),
+            Format::Csv if of.buckets.is_some() => list(&ResponseTimesBucket::HEADINGS, &buckets),
+            Format::Csv => list(&ResponseTimesBucket::HEADINGS, &[whole]),
             Format::Json => one(&ResponseTimesAnswer {
                 service_id: service.id.clone(),
                 as_of: instant(as_of),
                 window: reach.window(),
-                whole: ResponseTimesBucket::of(&(span.from..span.to), &hours),
+                whole,
                 buckets,
             }),
         })
     };
     read(&request, &shown, of.format.content_type(), look, draw).await
+}
+
+/// What a span is divided into, where that is asked for. (Where it is all time, its begin is known once it is read.)
+fn buckets(span: Option<Span>, of: &OfPast) -> Result<Vec<Range<DateTime<Utc>>>, Problem> {
+    let (Some(span), Some(bucket)) = (span, of.buckets) else { return Ok(Vec::new()) };
+    span.buckets(bucket).map_err(Problem::bad_request)
 }
 
 fn one(answer: &impl serde::Serialize) -> Drawn {
