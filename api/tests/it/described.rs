@@ -140,6 +140,13 @@ fn a_reader_of_feeds_sees_each_outage_once_and_hears_when_it_ends() {
         ("main.example.org is degraded", "main.example.org was offline")
     );
     assert_eq!(api.get(&before[0][3]).status, 200, "people read of it at {}", before[0][3]);
+    for page in ["/status", "/status/outages", "/status/services/main"] {
+        let html = api.get(page).body;
+        assert!(
+            html.contains("type=\"application/atom+xml\" href=\"/status/feed.atom\""),
+            "{page} leads there"
+        );
+    }
     assert_eq!(entries(&api.get("/status/services/main/feed.atom").bytes), before);
     assert_eq!(entries(&api.get("/status/services/never/feed.atom").bytes).len(), 0);
     assert_eq!(api.get("/status/services/gone/feed.atom").status, 404);

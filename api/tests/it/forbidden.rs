@@ -117,7 +117,7 @@ fn the_role_of_the_api_finds_no_way_to_write() {
         "SELECT concat(rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, ' ', rolconnlimit)
                   FROM pg_roles WHERE rolname IN ('status_api', 'status_prober') ORDER BY rolname";
     let rights: Vec<String> = owner.query(rights, &[]).unwrap().iter().map(|row| row.get(0)).collect();
-    assert_eq!(rights, ["fffff 50", "fffff -1"]);
+    assert_eq!(rights, ["fffff 75", "fffff -1"]);
     owner.batch_execute("ALTER ROLE status_api CONNECTION LIMIT 3").unwrap();
     apply_roles(&url);
     let limit = "SELECT rolconnlimit FROM pg_roles WHERE rolname = 'status_api'";
