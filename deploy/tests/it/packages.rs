@@ -92,9 +92,12 @@ const API: &str = "
     -rw-r--r-- usr/share/man/man1/status-api.1.gz
     -rw-r--r-- usr/share/status-monitor/caddy/locations.caddy
     -rw-r--r-- usr/share/status-monitor/caddy/site.caddy
+    -rw-r--r-- usr/share/status-monitor/grafana/service-status-monitor.json
     -rw-r--r-- usr/share/status-monitor/nginx/locations.conf
     -rw-r--r-- usr/share/status-monitor/nginx/site.conf
     -rw-r--r-- usr/share/status-monitor/nginx/upstream.conf
+    -rw-r--r-- usr/share/status-monitor/prometheus/scrape.yml
+    -rw-r--r-- usr/share/status-monitor/prometheus/status-monitor.rules.yml
     -rw-r--r-- usr/share/zsh/vendor-completions/_status-api";
 
 #[test]
