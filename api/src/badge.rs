@@ -36,6 +36,19 @@ impl Kind {
     }
 }
 
+/// Which badge.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Of the service of this id, or of all.
+    pub id: Option<String>,
+    /// What it tells.
+    pub kind: Kind,
+    /// Of uptime, over this one.
+    pub window: Window,
+    /// What it says it is about, instead of the usual.
+    pub label: Option<String>,
+}
+
 /// A badge to be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Badge {
@@ -106,9 +119,10 @@ pub struct Shield<'a> {
 }
 
 impl Badge {
-    /// Of the service of this id, or of all of them; `None` where there is no such service. What is stale is grey, and so
-    /// is all that a monitor says that is silent or can't be read.
-    pub fn of(snapshot: &Snapshot, id: Option<&str>, kind: Kind, window: Window) -> Option<Badge> {
+    /// The one that is wanted; `None` where there is no such service. What is stale is grey, and so is all that a monitor
+    /// says that is silent or can't be read.
+    pub fn of(snapshot: &Snapshot, wanted: &Wanted) -> Option<Badge> {
+        let (id, kind, window) = (wanted.id.as_deref(), wanted.kind, wanted.window);
         let states = match id {
             Some(id) => std::slice::from_ref(snapshot.service(id)?),
             None => &snapshot.services,
@@ -127,12 +141,7 @@ impl Badge {
             Kind::ResponseTime => response_time(states),
         };
         let (message, colour) = told.unwrap_or_else(|| ("unknown".into(), Colour::Grey));
-        Some(Badge { label, message, colour })
-    }
-
-    /// The same about something else, where that is told.
-    pub fn labelled(self, label: Option<&str>) -> Badge {
-        Badge { label: label.map_or(self.label, Into::into), ..self }
+        Some(Badge { label: wanted.label.clone().unwrap_or(label), message, colour })
     }
 
     /// For shields.io.
@@ -228,8 +237,12 @@ mod tests {
         uptime::Percent,
     };
 
+    fn week(id: Option<&str>, kind: Kind) -> Wanted {
+        Wanted { id: id.map(Into::into), kind, window: Window::Week, label: None }
+    }
+
     fn of(states: Vec<ServiceState>, id: Option<&str>, kind: Kind) -> (String, String, Colour) {
-        let badge = Badge::of(&snapshot(states), id, kind, Window::Week).unwrap();
+        let badge = Badge::of(&snapshot(states), &week(id, kind)).unwrap();
         (badge.label, badge.message, badge.colour)
     }
 
@@ -249,7 +262,9 @@ mod tests {
         let time = told("response time", "143\u{a0}ms", Colour::Green);
         assert_eq!(of(main_alone(), Some("main"), Kind::ResponseTime), time);
         assert_eq!(of(main_alone(), None, Kind::ResponseTime), time);
-        assert_eq!(Badge::of(&snapshot(main_alone()), Some("gone"), Kind::Status, Window::Week), None);
+        assert_eq!(Badge::of(&snapshot(main_alone()), &week(Some("gone"), Kind::Status)), None);
+        let labelled = Wanted { label: Some("mine".into()), ..week(None, Kind::Status) };
+        assert_eq!(Badge::of(&snapshot(main_alone()), &labelled).unwrap().label, "mine");
     }
 
     #[test]
@@ -263,12 +278,12 @@ mod tests {
         );
         let silent = Snapshot { source: Source::Silent { since: None }, ..snapshot(vec![main()]) };
         for kind in [Kind::Status, Kind::Uptime, Kind::ResponseTime] {
-            let badge = Badge::of(&silent, Some("main"), kind, Window::Week).unwrap();
+            let badge = Badge::of(&silent, &week(Some("main"), kind)).unwrap();
             assert_eq!((badge.message.as_str(), badge.colour), ("unknown", Colour::Grey));
             assert!(badge.shield().is_error);
             let none = Snapshot { overall: Overall::of(&[]), ..snapshot(Vec::new()) };
             assert_eq!(
-                Badge::of(&none, None, kind, Window::Week).unwrap().colour,
+                Badge::of(&none, &week(None, kind)).unwrap().colour,
                 Colour::Grey,
                 "there is no service"
             );

@@ -31,7 +31,7 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT", env = "STATUS_TITLE")]
     title: Option<String>,
 
-    /// Where visitors find this server, like `https://status.example.org`: feeds link there
+    /// Where visitors find this server, as scheme and host: what feeds link to begins with it
     #[arg(long, value_name = "URL", env = "STATUS_ORIGIN")]
     origin: Option<Origin>,
 

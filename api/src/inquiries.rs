@@ -116,7 +116,8 @@ impl Inquiries {
         })?;
         match timeout(PATIENCE, told).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => Err(Unanswered::Away),
+            Ok(Err(_)) => Err(Unanswered::Away),
+            Err(_) => Err(Unanswered::TooLong),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// The answer of `/api/status` in UTF-8.
 pub fn status(snapshot: &Snapshot) -> Vec<u8> {
-    serde_json::to_vec(&Answer::of(snapshot)).expect("strings and numbers always serialise")
+    written(&Answer::of(snapshot))
 }
 
 /// What an event tells of a change: the answer of `/api/status` with the services alone that changed, in one line. Where
@@ -29,14 +29,13 @@ pub fn change(snapshot: &Snapshot, before: &Snapshot) -> Vec<u8> {
             snapshot.services.iter().zip(&before.services).filter(|(state, before)| !state.repeats(before));
         answer.services = changed.map(|(state, _)| Service::of(state)).collect();
     }
-    serde_json::to_vec(&Change { complete, answer }).expect("strings and numbers always serialise")
+    written(&Change { complete, answer })
 }
 
 /// The answer of `/api/services` in UTF-8.
 pub fn services(snapshot: &Snapshot) -> Vec<u8> {
     let services = snapshot.services.iter().map(Service::of).collect();
-    let answer = Services { as_of: instant(snapshot.as_of), source: source(&snapshot.source), services };
-    serde_json::to_vec(&answer).expect("strings and numbers always serialise")
+    written(&Services { as_of: instant(snapshot.as_of), source: source(&snapshot.source), services })
 }
 
 /// The answer of `/api/services/{id}` in UTF-8; `None` where there is no such service.
@@ -46,7 +45,12 @@ pub fn service(snapshot: &Snapshot, id: &str) -> Option<Vec<u8>> {
         source: source(&snapshot.source),
         service: Service::of(snapshot.service(id)?),
     };
-    Some(serde_json::to_vec(&answer).expect("strings and numbers always serialise"))
+    Some(written(&answer))
+}
+
+/// An answer in UTF-8.
+pub fn written(answer: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(answer).expect("strings and numbers always serialise")
 }
 
 /// An instant as everywhere in the JSON and the page: RFC 3339 in UTC with milliseconds.
@@ -160,42 +164,42 @@ pub enum SourceWord {
 #[derive(Serialize, ToSchema)]
 pub struct Service<'a> {
     /// 1 to 50 letters, digits, dots, underscores and hyphens.
-    id: &'a str,
+    pub(crate) id: &'a str,
     /// What people call it.
-    name: &'a str,
+    pub(crate) name: &'a str,
     /// Where people find it.
-    url: Option<&'a str>,
+    pub(crate) url: Option<&'a str>,
     /// What its newest check found; `unknown` where none is recent enough.
     #[schema(value_type = shared::Status)]
-    status: &'static str,
+    pub(crate) status: &'static str,
     /// Milliseconds of the newest check.
-    response_time: Option<i32>,
+    pub(crate) response_time: Option<i32>,
     /// The HTTP status of the newest check.
-    status_code: Option<i32>,
+    pub(crate) status_code: Option<i32>,
     /// The newest check that was online.
     #[schema(format = DateTime)]
-    last_online: Option<String>,
+    pub(crate) last_online: Option<String>,
     /// Percentages of online checks over windows that end at `as_of`.
-    uptime: Uptime,
+    pub(crate) uptime: Uptime,
     /// All checks ever.
-    total_checks: u64,
+    pub(crate) total_checks: u64,
     /// Whether the newest check is too old to say anything.
-    stale: bool,
+    pub(crate) stale: bool,
     /// The heading it stands under.
-    group: Option<&'a str>,
+    pub(crate) group: Option<&'a str>,
     /// When the newest check began.
     #[schema(format = DateTime)]
-    last_check: Option<String>,
+    pub(crate) last_check: Option<String>,
     /// The newest check's word, stale or not.
     #[schema(value_type = Option<shared::Status>)]
-    last_status: Option<&'static str>,
+    pub(crate) last_status: Option<&'static str>,
     /// The newest check's class of failure.
     #[schema(value_type = Option<shared::Failure>)]
-    failure: Option<&'static str>,
+    pub(crate) failure: Option<&'static str>,
     /// The same in words for people.
     reason: Option<String>,
     /// Seconds from one check to the next.
-    interval: f64,
+    pub(crate) interval: f64,
 }
 
 /// Percentages of online checks, cut (not rounded) to three decimals; null where a window holds no check, and while the
@@ -204,12 +208,12 @@ pub struct Service<'a> {
 #[schema(as = Windows)]
 pub struct Uptime {
     #[serde(rename = "24h")]
-    day: Option<f64>,
+    pub(crate) day: Option<f64>,
     #[serde(rename = "7d")]
-    week: Option<f64>,
+    pub(crate) week: Option<f64>,
     #[serde(rename = "30d")]
-    month: Option<f64>,
-    all_time: Option<f64>,
+    pub(crate) month: Option<f64>,
+    pub(crate) all_time: Option<f64>,
 }
 
 impl<'a> Answer<'a> {
@@ -227,7 +231,7 @@ impl<'a> Answer<'a> {
 }
 
 impl<'a> Service<'a> {
-    fn of(state: &'a ServiceState) -> Service<'a> {
+    pub(crate) fn of(state: &'a ServiceState) -> Service<'a> {
         let (service, newest) = (&state.service, state.newest.as_ref());
         let uptime = |window| state.uptime(window).map(Percent::as_f64);
         Service {

@@ -20,19 +20,6 @@ use crate::{
     span::{Bucket, LONGEST_DAYS, Span},
 };
 
-/// Whether a list goes on by this cursor.
-///
-/// # Errors
-/// Where an answer to another question gave it.
-pub fn continues(cursor: Option<&Cursor>, question: &str) -> Result<(), Problem> {
-    match cursor {
-        Some(cursor) if !cursor.continues(question) => Err(Problem::bad_request(
-            "cursor: it belongs to another list; write the other parameters as they were, or leave it out",
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// The most rows of an answer.
 pub const MOST_ROWS: u16 = 10_000;
 const USUAL_ROWS: u16 = 100;
@@ -52,6 +39,19 @@ pub fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
             Problem::bad_request(format!("{place}: {what}"))
         }
     })
+}
+
+/// Whether a list goes on by this cursor.
+///
+/// # Errors
+/// Where an answer to another question gave it.
+pub fn continues(cursor: Option<&Cursor>, question: &str) -> Result<(), Problem> {
+    match cursor {
+        Some(cursor) if !cursor.continues(question) => Err(Problem::bad_request(
+            "cursor: it belongs to another list; write the other parameters as they were, or leave it out",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// In what form rows are listed.

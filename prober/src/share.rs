@@ -128,7 +128,7 @@ pub struct Sharing {
     fingerprint: String,
     services: Vec<String>,
     members: Members,
-    /// The same as [`Members::from`].
+    /// [`Members::from`] by the monotonic clock, as it was when that was said: the other one may be set since.
     members_from: Mark,
     seen: HashMap<Uuid, Seen>,
     /// Who was here at the last look that was settled.

@@ -5,12 +5,7 @@ use shared::{Failure, Status};
 use utoipa::ToSchema;
 
 use super::exact;
-use crate::{
-    json::{followable, instant},
-    snapshot::ServiceState,
-    store::checks::Recorded,
-    uptime::{Percent, Window},
-};
+use crate::{json::Service, snapshot::ServiceState, store::checks::Recorded};
 
 /// Recorded checks of a service, newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -113,27 +108,26 @@ impl<'a> ServiceRow<'a> {
 
     /// Of a service as it stands.
     pub fn of(state: &'a ServiceState) -> ServiceRow<'a> {
-        let (service, newest) = (&state.service, state.newest.as_ref());
-        let uptime = |window| state.uptime(window).map(Percent::as_f64);
+        let service = Service::of(state);
         ServiceRow {
-            id: &service.id,
-            name: &service.name,
-            group: service.group.as_deref(),
-            url: service.link.as_deref().and_then(followable),
-            status: state.status.as_str(),
-            stale: state.stale,
-            last_status: newest.map(|newest| newest.status.as_str()),
-            failure: newest.and_then(|newest| newest.failure).map(Failure::as_str),
-            last_check: newest.map(|newest| instant(newest.timestamp)),
-            last_online: state.last_online.map(instant),
-            response_time: newest.and_then(|newest| newest.response_time_ms),
-            status_code: newest.and_then(|newest| newest.status_code),
-            uptime_24h: uptime(Window::Day),
-            uptime_7d: uptime(Window::Week),
-            uptime_30d: uptime(Window::Month),
-            uptime_all_time: uptime(Window::AllTime),
-            total_checks: state.total_checks,
-            interval: service.interval.as_secs_f64(),
+            id: service.id,
+            name: service.name,
+            group: service.group,
+            url: service.url,
+            status: service.status,
+            stale: service.stale,
+            last_status: service.last_status,
+            failure: service.failure,
+            last_check: service.last_check,
+            last_online: service.last_online,
+            response_time: service.response_time,
+            status_code: service.status_code,
+            uptime_24h: service.uptime.day,
+            uptime_7d: service.uptime.week,
+            uptime_30d: service.uptime.month,
+            uptime_all_time: service.uptime.all_time,
+            total_checks: service.total_checks,
+            interval: service.interval,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     json::instant,
     outages::Outage,
     site::Site,
-    snapshot::{Overall, ServiceState, Snapshot},
+    snapshot::{Overall, ServiceState, Snapshot, Source},
     words,
 };
 
@@ -210,13 +210,15 @@ impl Page {
 impl Indicator {
     fn of(snapshot: &Snapshot) -> Indicator {
         let is_down = |state: &ServiceState| matches!(state.status, Status::Offline | Status::Timeout);
-        let indicator = match snapshot.overall {
+        // Nobody is told that all is well by a monitor that is silent or can't be read.
+        let overall = if snapshot.source == Source::Live { snapshot.overall } else { Overall::Unknown };
+        let indicator = match overall {
             Overall::Operational => "none",
             Overall::Major => "critical",
             Overall::Partial if snapshot.services.iter().any(is_down) => "major",
             Overall::Partial | Overall::Unknown => "minor",
         };
-        Indicator { indicator, description: snapshot.overall.as_str() }
+        Indicator { indicator, description: overall.as_str() }
     }
 }
 
@@ -324,5 +326,73 @@ impl Incident {
             }],
             components: vec![Component::of(state, None, 1, page.id)],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        look::Look,
+        sample::{main, snapshot},
+    };
+
+    fn told(snapshot: &Snapshot) -> (&'static str, &'static str) {
+        let status = StatusAnswer::of(snapshot, &Site::new(None, "", Look::default())).status;
+        (status.indicator, status.description)
+    }
+
+    fn of(statuses: &[Status]) -> Snapshot {
+        let state = |status: &Status| ServiceState { status: *status, ..main() };
+        let overall = Overall::of(statuses);
+        Snapshot { overall, ..snapshot(statuses.iter().map(state).collect()) }
+    }
+
+    #[test]
+    fn each_state_of_the_page_has_its_indicator() {
+        use Status::{Degraded, Offline, Online, Timeout, Unknown};
+        for (statuses, indicator) in [
+            (&[Online, Online][..], "none"),
+            (&[Online, Degraded], "minor"),
+            (&[Online, Online, Timeout], "major"),
+            (&[Online, Online, Offline], "major"),
+            (&[Online, Offline], "critical"),
+            (&[Online, Unknown], "minor"),
+            (&[], "minor"),
+        ] {
+            assert_eq!(told(&of(statuses)).0, indicator, "{statuses:?}");
+        }
+    }
+
+    #[test]
+    fn a_monitor_that_is_silent_or_away_says_of_nothing_that_it_is_well() {
+        for source in [Source::Silent { since: None }, Source::Away, Source::Empty, Source::NeverRead] {
+            assert_eq!(told(&Snapshot { source, ..of(&[Status::Online]) }), ("minor", "Status Unknown"));
+        }
+    }
+
+    #[test]
+    fn a_group_stands_before_its_services_and_is_as_well_as_the_worst() {
+        let mut states: Vec<ServiceState> = [Status::Online, Status::Unknown, Status::Offline]
+            .map(|status| ServiceState { status, ..main() })
+            .to_vec();
+        for (state, (id, group)) in states.iter_mut().zip([("a", Some("G")), ("b", None), ("c", Some("G"))]) {
+            let service = std::sync::Arc::make_mut(&mut state.service);
+            (service.id, service.group) = (id.into(), group.map(Into::into));
+        }
+        let answer = Components::of(&snapshot(states), &Site::new(None, "", Look::default()));
+        let told: Vec<_> =
+            answer.components.iter().map(|one| (one.id.as_str(), one.status, one.position)).collect();
+        assert_eq!(
+            told,
+            [
+                ("group:G", "major_outage", 1),
+                ("a", "operational", 2),
+                ("b", "degraded_performance", 3),
+                ("c", "major_outage", 4)
+            ]
+        );
+        assert_eq!(answer.components[0].components.as_deref(), Some(&["a".to_owned(), "c".to_owned()][..]));
+        assert_eq!(answer.components[3].group_id.as_deref(), Some("group:G"));
     }
 }

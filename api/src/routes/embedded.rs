@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     answers::{Asked, Components, StatusAnswer, Summary},
-    badge::{Kind, Shield},
+    badge::{Kind, Shield, Wanted},
     problem::Problem,
     query::{Nothing, parse},
     uptime::Window,
@@ -60,18 +60,17 @@ pub(super) struct OfKind {
     kind: Kind,
 }
 
-/// What a badge is asked to be, of a service or of the page.
-fn badge(request: &HttpRequest, id: Option<String>, kind: &str) -> Result<OfOne, Problem> {
+/// Which badge is asked for, of a service or of the page.
+fn wanted(request: &HttpRequest, id: Option<String>, kind: &str) -> Result<Wanted, Problem> {
     let kind = Kind::from_word(kind)
         .ok_or_else(|| Problem::not_found("There are the badges status, uptime and response-time."))?;
     let of: OfBadge = parse(request.query_string())?;
     if of.window.is_some() && kind != Kind::Uptime {
         return Err(Problem::bad_request("window: goes with uptime alone; leave it out"));
     }
-    Ok((id, kind, of.window.unwrap_or(Window::Month), of.label.map(|label| label.0)))
+    let window = of.window.unwrap_or(Window::Month);
+    Ok(Wanted { id, kind, window, label: of.label.map(|label| label.0) })
 }
-
-type OfOne = (Option<String>, Kind, Window, Option<String>);
 
 /// A badge of a service.
 #[utoipa::path(
@@ -87,8 +86,8 @@ pub(super) async fn service_badge(
     of: web::Path<(String, String)>,
 ) -> Answer {
     let (id, kind) = of.into_inner();
-    let (id, kind, window, label) = badge(&request, Some(id), &kind)?;
-    drawn(&request, &shown, Asked::Badge(id, kind, window, label), SVG, FOR_A_MINUTE).await
+    let wanted = wanted(&request, Some(id), &kind)?;
+    drawn(&request, &shown, Asked::Badge(wanted), SVG, FOR_A_MINUTE).await
 }
 
 /// A badge of the whole page.
@@ -104,8 +103,8 @@ pub(super) async fn page_badge(
     shown: web::Data<Shown>,
     of: web::Path<String>,
 ) -> Answer {
-    let (id, kind, window, label) = badge(&request, None, &of)?;
-    drawn(&request, &shown, Asked::Badge(id, kind, window, label), SVG, FOR_A_MINUTE).await
+    let wanted = wanted(&request, None, &of)?;
+    drawn(&request, &shown, Asked::Badge(wanted), SVG, FOR_A_MINUTE).await
 }
 
 /// What shields.io draws a badge of a service of (its endpoint).
@@ -122,8 +121,8 @@ pub(super) async fn service_shield(
     of: web::Path<(String, String)>,
 ) -> Answer {
     let (id, kind) = of.into_inner();
-    let (id, kind, window, label) = badge(&request, Some(id), &kind)?;
-    drawn(&request, &shown, Asked::Shield(id, kind, window, label), JSON, FOR_A_MINUTE).await
+    let wanted = wanted(&request, Some(id), &kind)?;
+    drawn(&request, &shown, Asked::Shield(wanted), JSON, FOR_A_MINUTE).await
 }
 
 /// What shields.io draws a badge of the whole page of.
@@ -139,8 +138,8 @@ pub(super) async fn page_shield(
     shown: web::Data<Shown>,
     of: web::Path<String>,
 ) -> Answer {
-    let (id, kind, window, label) = badge(&request, None, &of)?;
-    drawn(&request, &shown, Asked::Shield(id, kind, window, label), JSON, FOR_A_MINUTE).await
+    let wanted = wanted(&request, None, &of)?;
+    drawn(&request, &shown, Asked::Shield(wanted), JSON, FOR_A_MINUTE).await
 }
 
 /// Outages of ninety days as an Atom feed: the newest fifty.

@@ -184,7 +184,7 @@ pub(super) async fn checks(request: HttpRequest, shown: web::Data<Shown>, id: we
         let checks: Vec<CheckRow> = recorded.iter().map(CheckRow::of).collect();
         let content = match format {
             Format::Csv => answers::csv(&CheckRow::HEADINGS, &checks),
-            Format::Json => answers::to_json(&ChecksAnswer {
+            Format::Json => json::written(&ChecksAnswer {
                 service_id: service.id.clone(),
                 as_of: instant(Utc::now()),
                 checks,
@@ -318,7 +318,7 @@ fn buckets(span: Option<Span>, of: &OfPast) -> Result<Vec<Range<DateTime<Utc>>>,
 }
 
 fn one(answer: &impl serde::Serialize) -> Drawn {
-    Drawn { body: Body::soon_gone(answers::to_json(answer)), next_cursor: None }
+    Drawn { body: Body::soon_gone(json::written(answer)), next_cursor: None }
 }
 
 fn list<R: serde::Serialize>(headings: &[&str], rows: &[R]) -> Drawn {
