@@ -29,7 +29,8 @@ impl FromStr for Origin {
 
     /// Of one site; neither of `*` nor of `'self'`.
     fn from_str(text: &str) -> Result<Origin, String> {
-        let origin = parse(text).ok().filter(|_| text.starts_with("http") && !text.contains('*'));
+        let is_one = |origin: &Origin| origin.0.starts_with("http") && !origin.0.contains('*');
+        let origin = parse(text).ok().filter(is_one);
         origin.ok_or_else(|| "write the scheme and the host alone, like https://status.example.org".into())
     }
 }
