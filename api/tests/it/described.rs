@@ -10,8 +10,12 @@ use std::{
 
 use serde_json::Value;
 use shared::testing::{Database, root};
+use url::Url;
 
-use crate::api::{Api, check, heartbeat, publish_service};
+use crate::{
+    api::{Api, check, heartbeat, publish_service},
+    browser::{Habits, Visitor},
+};
 
 /// A program of Python's, as `deploy/test` installs them.
 fn python(program: &str) -> Command {
@@ -194,6 +198,41 @@ fn clients_of_a_statuspage_find_its_words() {
         assert_eq!((&answer[key], &answer["page"]["id"]), (&summary[key], &summary["page"]["id"]), "{path}");
     }
     assert_eq!(summary["scheduled_maintenances"], Value::Array(Vec::new()));
+}
+
+/// In pixels, of each text: what the badge gives it, and what the browser takes for it when left alone.
+const WIDTHS: &str = r#"[...document.querySelectorAll("text")].map((text) => {
+    const given = text.textLength.baseVal.value;
+    text.removeAttribute("textLength");
+    return [text.textContent, given, text.getComputedTextLength()];
+})"#;
+
+/// In the font that stands in for Verdana here; a badge is drawn without letters drawn apart or pressed together.
+#[test]
+fn a_badge_gives_its_letters_the_room_that_they_take() {
+    let (_database, api) = with_outages();
+    let visitor = Visitor::open(&format!("{}/status", api.address), &Habits::default());
+    let [one, other]: [String; 2] = [('!'..='O').collect(), ('P'..='~').collect()];
+    for label in [
+        "status",
+        "response time",
+        "https://example.org/a?b=c&d=e",
+        "WWWWWW",
+        "iiiiii",
+        &one,
+        &other,
+        "Öffnungszeiten",
+    ] {
+        let badge = format!("{}/status/badges/main/uptime.svg", api.address);
+        let badge = Url::parse_with_params(&badge, [("window", "all_time"), ("label", label)]).unwrap();
+        visitor.go(badge.as_str());
+        let texts: Vec<(String, f64, f64)> = visitor.eval(WIDTHS);
+        let [(shown, ..), (message, ..)] = texts.as_slice() else { panic!("{badge} has {texts:?}") };
+        assert_eq!((shown.as_str(), message.as_str()), (label, "40%"));
+        for (text, given, taken) in texts {
+            assert!((given - taken).abs() <= 1.0 + taken / 50.0, "{text}: {given} for {taken}");
+        }
+    }
 }
 
 #[test]
