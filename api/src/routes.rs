@@ -37,7 +37,7 @@ use crate::{
     site::Site,
 };
 
-pub use described::Described;
+pub use described::{Described, Description};
 
 /// What every route needs.
 #[derive(Clone)]

@@ -150,7 +150,7 @@ fn publish(
     let pages = Arc::new(Pages::new(Arc::clone(&renderer), inquiries("charts", "the charts of pages")?));
     let inquiries = Arc::new(inquiries("inquirer", "the past")?);
     let latest = publisher.latest();
-    let described = Arc::new(Described::new(&site.base_path, &renderer)?);
+    let described = Arc::new(Described::default());
     let shown = Shown { latest, renderer, pages, inquiries, described, site: Arc::new(site), clients };
     let (news, heard) = mpsc::channel();
     let beat = pulse.part();

@@ -1,29 +1,36 @@
 //! The read API described, from the code's own types: OpenAPI 3.1 for programs. The page for people is drawn of it.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, block},
+};
+use tokio::sync::OnceCell;
 use utoipa::{OpenApi, openapi::Server};
 
-use super::{FOR_AN_HOUR, Shown, embedded, questions, send, send_page};
+use super::{FOR_AN_HOUR, Shown, embedded, error, questions, send, send_page};
 use crate::{body::Body, render::Renderer};
 
-/// The read API described: made once.
+/// The read API described for programs and for people.
 #[derive(Debug)]
-pub struct Described {
+pub struct Description {
     document: Body,
     page: Body,
 }
 
-impl Described {
+impl Description {
     /// That of a site whose links begin with this.
     ///
     /// # Errors
     /// Where the page can't be rendered, which the tests rule out.
-    pub fn new(base_path: &str, renderer: &Renderer) -> Result<Described, String> {
+    pub fn new(base_path: &str, renderer: &Renderer) -> Result<Description, String> {
         let mut document = Document::openapi();
         document.servers = Some(vec![Server::new(if base_path.is_empty() { "/" } else { base_path })]);
         let document = serde_json::to_value(&document).map_err(|error| error.to_string())?;
         let page = renderer.reference(&document).map_err(|error| error.to_string())?;
-        Ok(Described { document: Body::lasting(document.to_string()), page: Body::lasting(page) })
+        Ok(Description { document: Body::lasting(document.to_string()), page: Body::lasting(page) })
     }
 
     /// The page for people.
@@ -32,12 +39,43 @@ impl Described {
     }
 }
 
+/// A description that is made once, when it is first asked for: few ask, and making it takes three megabytes.
+#[derive(Debug, Default)]
+pub struct Described(OnceCell<Description>);
+
+impl Described {
+    /// Made where it keeps nobody waiting who asks for something else.
+    async fn description(&self, shown: &Shown) -> Result<&Description, String> {
+        let (site, renderer) = (Arc::clone(&shown.site), Arc::clone(&shown.renderer));
+        let make = async || {
+            let made = block(move || Description::new(&site.base_path, &renderer)).await;
+            made.unwrap_or_else(|error| Err(error.to_string()))
+        };
+        self.0.get_or_try_init(make).await
+    }
+}
+
 pub(super) async fn document(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    send(&request, &shown.described.document, "application/json", FOR_AN_HOUR)
+    answer(&request, &shown, |described| send(&request, &described.document, "application/json", FOR_AN_HOUR))
+        .await
 }
 
 pub(super) async fn page(request: HttpRequest, shown: web::Data<Shown>) -> HttpResponse {
-    send_page(&request, &shown, shown.described.page(), FOR_AN_HOUR)
+    answer(&request, &shown, |described| send_page(&request, &shown, &described.page, FOR_AN_HOUR)).await
+}
+
+async fn answer(
+    request: &HttpRequest,
+    shown: &Shown,
+    with: impl FnOnce(&Description) -> HttpResponse,
+) -> HttpResponse {
+    match shown.described.description(shown).await {
+        Ok(description) => with(description),
+        Err(reason) => {
+            log::error!("{} can't be rendered: {reason}", request.path());
+            error(request, shown, StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
 }
 
 #[derive(OpenApi)]

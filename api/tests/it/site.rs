@@ -15,7 +15,7 @@ use api::{
     look::Look,
     render::{Asked, Renderer},
     response_times::Period,
-    routes::Described,
+    routes::Description,
     site,
     snapshot::Snapshot,
 };
@@ -121,8 +121,8 @@ fn content(path: &str, site: &site::Site, Shown(snapshot, drawn_at): &Shown) -> 
     match path {
         "/status" => (200, HTML, renderer.page(snapshot, *drawn_at).expect("a page").into()),
         "/status/api" => {
-            let described = Described::new("", &renderer).expect("a page");
-            (200, HTML, described.page().identity().bytes.to_vec())
+            let description = Description::new("", &renderer).expect("a page");
+            (200, HTML, description.page().identity().bytes.to_vec())
         }
         "/api/status" => (200, "application/json", json::status(snapshot)),
         _ => match path.strip_prefix("/status/assets/").and_then(|name| site.assets.find(name)) {
