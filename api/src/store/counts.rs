@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use chrono::{DateTime, Utc};
-use postgres::{Error, Row, Transaction, types::Type};
+use postgres::{
+    Error, Row, Transaction,
+    types::{Timestamp, Type},
+};
 
 use super::count;
 use crate::{
@@ -12,26 +15,24 @@ use crate::{
     uptime::{begin_of, hour_of},
 };
 
-// Each check is in one of both: what retention removes, it moves.
+// Each check is in one of both: what retention removes, it moves. $2 and $3: the first hour and the last. They stand in the
+// statement itself, as do the ends of `RAW`: of ranges that come from elsewhere in it the planner expects millions of rows.
 const COUNTED: &str = "
     SELECT GREATEST(LEAST(date_trunc($4, hour, 'UTC'), '9999-01-01Z'), '0001-01-01Z'), sum(online)::bigint,
            sum(degraded)::bigint, sum(timeout)::bigint, sum(offline)::bigint, sum(total)::bigint
-    FROM unnest($2::timestamptz[], $3::timestamptz[]) AS s(since, until)
-    CROSS JOIN LATERAL (
+    FROM (
         SELECT hour, online, degraded, timeout, offline, total FROM status_rollups
-        WHERE service_id = $1 AND hour >= COALESCE(s.since, '-infinity') AND (hour < s.until OR s.until IS NULL)
+        WHERE service_id = $1 AND hour >= $2 AND hour <= $3
         UNION ALL
         SELECT hour, online, degraded, timeout, offline, total FROM status_retired
-        WHERE service_id = $1 AND hour >= COALESCE(s.since, '-infinity') AND (hour < s.until OR s.until IS NULL)
+        WHERE service_id = $1 AND hour >= $2 AND hour <= $3
     ) counted
-    GROUP BY 1 HAVING sum(total) > 0 ORDER BY 1";
+    GROUP BY 1 HAVING sum(total) > 0";
 
 const RAW: &str = "
-    SELECT s.since, count(*) FILTER (WHERE status = 'online'), count(*) FILTER (WHERE status = 'degraded'),
+    SELECT count(*) FILTER (WHERE status = 'online'), count(*) FILTER (WHERE status = 'degraded'),
            count(*) FILTER (WHERE status = 'timeout'), count(*) FILTER (WHERE status = 'offline'), count(*)
-    FROM unnest($2::timestamptz[], $3::timestamptz[]) AS s(since, until)
-    JOIN service_checks ON service_id = $1 AND timestamp >= s.since AND timestamp < s.until
-    GROUP BY 1";
+    FROM service_checks WHERE service_id = $1 AND timestamp >= $2 AND timestamp < $3";
 
 const RETIRED: &str = "
     SELECT DISTINCT hour FROM status_retired WHERE service_id = $1 AND hour = ANY($2) AND total > 0";
@@ -76,60 +77,80 @@ pub fn counted(
     span: Option<Span>,
     bucket: Bucket,
 ) -> Result<Counted, Error> {
+    let mut counted = Counted::default();
     let Some(span) = span else {
-        let buckets = whole_hours(transaction, service_id, &[(None, None)], bucket)?;
-        return Ok(Counted { buckets, to_the_hour: false });
+        let all = (Timestamp::NegInfinity, Timestamp::PosInfinity);
+        counted.add_hours(transaction, service_id, all, bucket)?;
+        return Ok(counted);
     };
     let Parts { whole, edges } = span.parts();
+    if !whole.is_empty() {
+        let last = if whole.end < i64::MAX { hour(whole.end - 1) } else { Timestamp::PosInfinity };
+        counted.add_hours(transaction, service_id, (hour(whole.start), last), bucket)?;
+    }
     let hours: Vec<DateTime<Utc>> = edges.iter().map(|edge| begin_of(hour_of(edge.start))).collect();
     let retired = retired(transaction, service_id, &hours)?;
-    let is_retired = |hour: &DateTime<Utc>| retired.contains(hour);
-    let mut ranges: Vec<_> =
-        retired.iter().map(|hour| (Some(*hour), Some(begin_of(hour_of(*hour) + 1)))).collect();
-    if !whole.is_empty() {
-        ranges.push((Some(begin_of(whole.start)), (whole.end < i64::MAX).then(|| begin_of(whole.end))));
+    for at in &retired {
+        let hour = Timestamp::Value(*at);
+        counted.add_hours(transaction, service_id, (hour, hour), bucket)?;
     }
-    let mut buckets = whole_hours(transaction, service_id, &ranges, bucket)?;
-    let raw: Vec<Range<DateTime<Utc>>> =
-        edges.into_iter().zip(&hours).filter(|(_, hour)| !is_retired(hour)).map(|(edge, _)| edge).collect();
-    for (since, counts) in raw_checks(transaction, service_id, &raw)? {
-        buckets.entry(bucket.begin(since)).or_default().add(counts);
+    for (edge, _) in edges.iter().zip(&hours).filter(|(_, hour)| !retired.contains(hour)) {
+        counted.add_checks(transaction, service_id, edge, bucket)?;
     }
-    Ok(Counted { buckets, to_the_hour: !retired.is_empty() })
+    counted.to_the_hour = !retired.is_empty();
+    Ok(counted)
 }
 
-type Bounds = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+/// The begin of an hour, or what lies before or after all of them.
+type At = Timestamp<DateTime<Utc>>;
 
-fn whole_hours(
-    transaction: &mut Transaction<'_>,
-    service_id: &str,
-    ranges: &[Bounds],
-    bucket: Bucket,
-) -> Result<BTreeMap<DateTime<Utc>, ByStatus>, Error> {
-    let (since, until): (Vec<_>, Vec<_>) = ranges.iter().copied().unzip();
-    let rows = transaction.query_typed(
-        COUNTED,
-        &[
-            (&service_id, Type::TEXT),
-            (&since, Type::TIMESTAMPTZ_ARRAY),
-            (&until, Type::TIMESTAMPTZ_ARRAY),
-            (&bucket.word(), Type::TEXT),
-        ],
-    )?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, by_status(row)?))).collect()
+fn hour(number: i64) -> At {
+    Timestamp::Value(begin_of(number))
 }
 
-fn raw_checks(
-    transaction: &mut Transaction<'_>,
-    service_id: &str,
-    ranges: &[Range<DateTime<Utc>>],
-) -> Result<Vec<(DateTime<Utc>, ByStatus)>, Error> {
-    let (since, until): (Vec<_>, Vec<_>) = ranges.iter().map(|range| (range.start, range.end)).unzip();
-    let rows = transaction.query_typed(
-        RAW,
-        &[(&service_id, Type::TEXT), (&since, Type::TIMESTAMPTZ_ARRAY), (&until, Type::TIMESTAMPTZ_ARRAY)],
-    )?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, by_status(row)?))).collect()
+impl Counted {
+    /// What is counted of the hours from the first to the last.
+    fn add_hours(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        service_id: &str,
+        (first, last): (At, At),
+        bucket: Bucket,
+    ) -> Result<(), Error> {
+        let rows = transaction.query_typed(
+            COUNTED,
+            &[
+                (&service_id, Type::TEXT),
+                (&first, Type::TIMESTAMPTZ),
+                (&last, Type::TIMESTAMPTZ),
+                (&bucket.word(), Type::TEXT),
+            ],
+        )?;
+        for row in &rows {
+            self.add(row.try_get(0)?, by_status(row, 1)?);
+        }
+        Ok(())
+    }
+
+    /// The checks themselves of a part of an hour.
+    fn add_checks(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        service_id: &str,
+        part: &Range<DateTime<Utc>>,
+        bucket: Bucket,
+    ) -> Result<(), Error> {
+        let row = transaction.query_typed_one(
+            RAW,
+            &[(&service_id, Type::TEXT), (&part.start, Type::TIMESTAMPTZ), (&part.end, Type::TIMESTAMPTZ)],
+        )?;
+        self.add(bucket.begin(part.start), by_status(&row, 0)?);
+        Ok(())
+    }
+
+    fn add(&mut self, bucket: DateTime<Utc>, counts: ByStatus) {
+        self.buckets.entry(bucket).or_default().add(counts);
+    }
 }
 
 fn retired(
@@ -142,13 +163,13 @@ fn retired(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-fn by_status(row: &Row) -> Result<ByStatus, Error> {
-    let stored = |column| Ok::<u64, Error>(count(row.try_get(column)?));
+fn by_status(row: &Row, first_column: usize) -> Result<ByStatus, Error> {
+    let stored = |column| Ok::<u64, Error>(count(row.try_get(first_column + column)?));
     Ok(ByStatus {
-        online: stored(1)?,
-        degraded: stored(2)?,
-        timeout: stored(3)?,
-        offline: stored(4)?,
-        total: stored(5)?,
+        online: stored(0)?,
+        degraded: stored(1)?,
+        timeout: stored(2)?,
+        offline: stored(3)?,
+        total: stored(4)?,
     })
 }
