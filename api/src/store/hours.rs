@@ -17,13 +17,14 @@ use crate::{
 const HOURS: &str = "
     SELECT r.hour, r.total, r.online, CASE WHEN r.summarised THEN r.response_times END, c.response_times
     FROM status_rollups r
-    LEFT JOIN LATERAL (
+    CROSS JOIN LATERAL (
         SELECT array_agg(response_time) AS response_times
         FROM (SELECT response_time FROM service_checks
-              WHERE service_id = r.service_id AND timestamp >= r.hour AND timestamp < r.hour + INTERVAL '1 hour'
+              WHERE NOT r.summarised AND r.hour >= $4
+                AND service_id = r.service_id AND timestamp >= r.hour AND timestamp < r.hour + INTERVAL '1 hour'
                 AND response_time IS NOT NULL
               ORDER BY timestamp DESC LIMIT 7200) newest
-    ) c ON NOT r.summarised AND r.hour >= $4
+    ) c
     WHERE r.service_id = $1 AND r.hour >= $2 AND r.hour < $3 AND r.total > 0
     UNION ALL
     SELECT hour, total, online, response_times, NULL FROM status_retired
