@@ -15,8 +15,9 @@ use crate::{
     uptime::{begin_of, hour_of},
 };
 
-// Each check is in one of both: what retention removes, it moves. $2 and $3: the first hour and the last. They stand in the
-// statement itself, as do the ends of `RAW`: of ranges that come from elsewhere in it the planner expects millions of rows.
+// Each check is in one of both: what retention removes, it moves. $2 and $3: the first hour and the last. One range a
+// statement, here and in `RAW`: the planner sees how short it is. Of ranges that come as rows it expects a two-hundredth of
+// all checks, and reads the whole table for them.
 const COUNTED: &str = "
     SELECT GREATEST(LEAST(date_trunc($4, hour, 'UTC'), '9999-01-01Z'), '0001-01-01Z'), sum(online)::bigint,
            sum(degraded)::bigint, sum(timeout)::bigint, sum(offline)::bigint, sum(total)::bigint

@@ -22,7 +22,7 @@ use api::{
     pages::Pages,
     publish::Publisher,
     render::Renderer,
-    routes::{self, Described, Shown},
+    routes::{self, Shown},
     site::Site,
     snapshot::Known,
 };
@@ -94,7 +94,7 @@ fn shown() -> Shown {
         latest: publisher.latest(),
         pages: Arc::new(Pages::new(Arc::clone(&renderer), Inquiries::unanswered())),
         inquiries: Arc::new(Inquiries::unanswered()),
-        described: Arc::new(Described::new("/monitor", &renderer).expect("a page that can be drawn")),
+        described: Arc::default(),
         renderer,
         site: Arc::new(site),
         clients: Arc::new(Clients::new("127.0.0.0/8".parse().expect("a network"), 1_000)),
