@@ -90,9 +90,11 @@ pub fn configure(app: &mut web::ServiceConfig, shown: &Shown) {
 }
 
 fn routes(app: &mut web::ServiceConfig) {
-    app.service(read("").to(to_the_page))
+    // In this order they are tried, and a pattern takes longer than a word: what is asked most comes first.
+    app.service(read("/status").to(page))
+        .service(api())
+        .service(read("").to(to_the_page))
         .service(read("/").to(to_the_page))
-        .service(read("/status").to(page))
         .service(read("/status/").to(to_the_page))
         .service(read("/status/outages").to(outages))
         .service(open("/status/feed.atom").to(embedded::feed).wrap(for_every_origin()))
@@ -107,7 +109,6 @@ fn routes(app: &mut web::ServiceConfig) {
         .service(read("/status/services/{id}/outages/{at}").to(outage))
         .service(read("/status/api").to(described::page))
         .service(read("/status/assets/{name}").to(asset))
-        .service(api())
         .service(read("/healthz").to(healthy))
         .service(read("/readyz").to(ready));
 }
