@@ -76,9 +76,7 @@ fn the_uptime_of_any_range_equals_plain_sql() {
     let ranges = client
         .query(
             "SELECT (ARRAY['main', 'files'])[1 + n % 2], to_json(LEAST(a, b)) #>> '{}', to_json(GREATEST(a, b)) #>> '{}', n
-             FROM (SELECT n, now() - random() * INTERVAL '370 days' AS a,
-                          CASE WHEN n % 3 = 0 THEN now() - random() * INTERVAL '370 days'
-                               ELSE now() - random() * INTERVAL '370 days' END AS b
+             FROM (SELECT n, now() - random() * INTERVAL '370 days' AS a, now() - random() * INTERVAL '370 days' AS b
                    FROM generate_series(1, $1::int) AS n) AS ranges",
             &[&ranges],
         )
@@ -91,7 +89,7 @@ fn the_uptime_of_any_range_equals_plain_sql() {
         let to: DateTime<Utc> = to.parse().unwrap();
         let (from, to) = match n % 5 {
             0 => (from, from + (to - from) / 9000 + chrono::TimeDelta::microseconds(1)),
-            1 => (crate::questions::hour(from), crate::questions::hour(to) + chrono::TimeDelta::hours(1)),
+            1 => (hour(from), hour(to) + chrono::TimeDelta::hours(1)),
             _ => (from, to),
         };
         let buckets = ["", "&buckets=day", "&buckets=month"][n as usize % 3];
@@ -178,6 +176,13 @@ fn where_retention_removed_checks_an_hour_counts_as_a_whole_and_the_answer_says_
     assert_eq!(told("10:10:00", "10:20:00"), (true, 10, 0));
     let all = get(&api, "/api/services/main/uptime?window=all_time&buckets=day");
     assert_eq!((&all["total"], &all["from"]), (&json!(660), &json!("2020-01-01T00:00:00.000000Z")));
+    let late = "INSERT INTO service_checks (service_id, timestamp, status) VALUES ('main', '2020-01-01 03:45Z', 'online')";
+    client.batch_execute(late).unwrap();
+    assert_eq!(
+        told("03:30:00", "10:00:00"),
+        (false, 421, 7),
+        "one that is added to such an hour counts once"
+    );
 }
 
 /// All checks that a list has, page by page; more of them come meanwhile.
