@@ -77,6 +77,9 @@ const FOR_AN_HOUR: &str = "public, max-age=3600";
 /// After which one who may not listen now may try again.
 const TRY_AGAIN_SECONDS: &str = "60";
 
+/// To programs, where an answer can't be rendered.
+const OUR_FAULT: &str = "The error is this server’s own. Please try again in a moment.";
+
 const ALLOWED: &str = "GET, HEAD";
 const ALLOWED_THERE: &str = "GET, HEAD, OPTIONS";
 
@@ -248,11 +251,13 @@ async fn draw(request: &HttpRequest, shown: &Shown, asked: Option<Asked>) -> Htt
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }
-        Err(NotDrawn::Failed(reason)) => {
-            log::error!("{} can't be rendered: {reason}", request.path());
-            error(request, shown, StatusCode::INTERNAL_SERVER_ERROR)
-        }
+        Err(NotDrawn::Failed(reason)) => not_rendered(request, shown, &reason),
     }
+}
+
+fn not_rendered(request: &HttpRequest, shown: &Shown, reason: &str) -> HttpResponse {
+    log::error!("{} can't be rendered: {reason}", request.path());
+    error(request, shown, StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn send_page(request: &HttpRequest, shown: &Shown, body: &Body, cache_control: &'static str) -> HttpResponse {
@@ -372,6 +377,7 @@ fn error(request: &HttpRequest, shown: &Shown, status: StatusCode) -> HttpRespon
         StatusCode::SERVICE_UNAVAILABLE => {
             "Too many listen already. Ask for /api/status from time to time instead."
         }
+        StatusCode::INTERNAL_SERVER_ERROR => OUR_FAULT,
         _ => "There is nothing at this address. What there is stands in /api/openapi.json.",
     };
     Problem::new(status, detail).error_response()

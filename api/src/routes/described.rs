@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::StatusCode,
     web::{self, block},
 };
 use tokio::sync::OnceCell;
 use utoipa::{OpenApi, openapi::Server};
 
-use super::{FOR_AN_HOUR, Shown, embedded, error, questions, send, send_page};
+use super::{FOR_AN_HOUR, Shown, embedded, not_rendered, questions, send, send_page};
 use crate::{body::Body, render::Renderer};
 
 /// The read API described for programs and for people.
@@ -71,10 +70,7 @@ async fn answer(
 ) -> HttpResponse {
     match shown.described.description(shown).await {
         Ok(description) => with(description),
-        Err(reason) => {
-            log::error!("{} can't be rendered: {reason}", request.path());
-            error(request, shown, StatusCode::INTERNAL_SERVER_ERROR)
-        }
+        Err(reason) => not_rendered(request, shown, &reason),
     }
 }
 

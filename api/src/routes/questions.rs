@@ -15,7 +15,7 @@ use postgres::{Error, Transaction};
 use shared::Service;
 use utoipa::{IntoParams, IntoResponses};
 
-use super::{FOR_PAST, FOR_SECONDS, Shown, TRY_AGAIN_SECONDS, send};
+use super::{FOR_PAST, FOR_SECONDS, OUR_FAULT, Shown, TRY_AGAIN_SECONDS, send};
 use crate::{
     answers::{
         self, Asked, CheckRow, ChecksAnswer, OutagesAnswer, ResponseTimesAnswer, ResponseTimesBucket,
@@ -360,10 +360,7 @@ pub(super) async fn drawn(
         Err(NotDrawn::Busy) => Err(busy()),
         Err(NotDrawn::Failed(reason)) => {
             log::error!("{} can't be rendered: {reason}", request.path());
-            Err(Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The error is this server’s own. Please try again in a moment.",
-            ))
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, OUR_FAULT))
         }
     }
 }
